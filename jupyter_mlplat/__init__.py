@@ -1,0 +1,3 @@
+"""jupyter-mlplat: a notebook-centred development environment for machine learning."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,267 @@
+"""What a back end can do, one small abstract class a capability.
+
+A back end acts and reports. It never touches the database and never decides who may do what. Its long verbs are
+async generators of `Checkpoint`: the reconciler stores each one as it comes, and may be killed between any two, so
+every verb is idempotent: called again it looks at the world and goes on. A verb that cannot do its work raises a
+`jupyter_mlplat.errors.MlplatError` whose message a user can read.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.instances.models import StepName
+from jupyter_mlplat.jobs.models import JobFile, Kind, MetricPoint, Scalar
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A step reached: `event` is the name of the event to record (None: only progress), `message` its words."""
+
+    message: str
+    event: str | None = None
+    step: StepName | None = None
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """What an instance is made of, resolved by the platform. `image_digest` is that of its OCI manifest."""
+
+    instance_id: str
+    owner: str
+    name: str
+    image_digest: str
+    image_name: str
+    flavor: Flavor
+    permit: str = ""
+    """The single-use permit with which the Hub may spawn the server."""
+
+
+class ServerState(StrEnum):
+    RUNNING = "running"
+    STARTING = "starting"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the world says of an instance's server; `message` says why it is gone, if that is known."""
+
+    state: ServerState
+    message: str = ""
+    last_activity: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ServerLaunch:
+    """What the Hub's spawner needs to start a server; the answer to a redeemed permit."""
+
+    instance_id: str
+    owner: str
+    work_dir: str
+    state_dir: str
+    environment: dict[str, str] = field(default_factory=dict)
+    cpus: list[int] = field(default_factory=list)
+    memory_bytes: int | None = None
+
+
+class InstanceBackend(ABC):
+    """Starts, stops and observes instances."""
+
+    @abstractmethod
+    def start(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+        """Bring the instance to a server that answers. Adopts one that is already there."""
+
+    @abstractmethod
+    def stop(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+        """End the server and what runs in it; the work folder stays. Nothing to stop is no error."""
+
+    @abstractmethod
+    def delete(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+        """Remove everything of a stopped instance, its work folder too."""
+
+    @abstractmethod
+    async def observe(self, spec: InstanceSpec) -> Observation:
+        """How the server is now."""
+
+    @abstractmethod
+    def launch(self, spec: InstanceSpec) -> ServerLaunch:
+        """How the Hub starts this instance's server (pure: looks nothing up)."""
+
+    @abstractmethod
+    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
+        """Which flavors can be had now, in the order given; sold out ones with the reason."""
+
+
+class LiveResize(ABC):
+    """Changes the flavor of a running instance without a restart."""
+
+    @abstractmethod
+    def can_resize(self, old: Flavor, new: Flavor) -> bool:
+        """Whether a switch from `old` to `new` leaves the processes running."""
+
+    @abstractmethod
+    async def resize(self, spec: InstanceSpec) -> None:
+        """Put `spec.flavor` in force on the running instance."""
+
+
+@dataclass(frozen=True)
+class PresetImage:
+    """An image that the back end offers out of the box. `digest` is None until it has been prepared."""
+
+    name: str
+    tag: str
+    description: str
+    digest: str | None
+    size: int
+    arch: str
+    categories: tuple[str, ...]
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class SaveSpec:
+    """What to save: the environment of a running instance as a child of its image."""
+
+    image_id: str
+    instance: InstanceSpec
+    name: str
+    tag: str
+    description: str
+    author: str
+
+
+@dataclass(frozen=True)
+class SavedImage:
+    """A complete image in the store. Without changes since the parent `digest` equals `parent_digest`.
+
+    `size` counts all layers and `added` the new one, in compressed bytes.
+    """
+
+    digest: str
+    parent_digest: str
+    size: int
+    added: int
+    packages: tuple[Package, ...]
+
+
+class ImageBackend(ABC):
+    """Keeps the images of the back end: presets, saved ones, what they contain."""
+
+    @abstractmethod
+    async def presets(self) -> list[PresetImage]:
+        """The preset images of this back end, prepared or not."""
+
+    @abstractmethod
+    def prepare(self, digest_or_name: str) -> AsyncIterator[Checkpoint]:
+        """Make an image ready for use on this back end (build a preset `NAME:TAG`, unpack a digest)."""
+
+    @abstractmethod
+    def save(self, spec: SaveSpec) -> AsyncIterator[Checkpoint | SavedImage]:
+        """Save a running instance's environment; yields progress in bytes, then one SavedImage.
+
+        Until the last yield nothing is listed anywhere; a save that is killed or fails leaves no blob behind after
+        `collect`.
+        """
+
+    @abstractmethod
+    async def packages(self, digest: str) -> list[Package]:
+        """The Python packages in an image."""
+
+    @abstractmethod
+    async def collect(self, keep: set[str]) -> int:
+        """Remove every image and blob that no digest in `keep` needs and no save uses; the bytes given back."""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A job resolved by the platform. `bundle` is the packed code; channels are (name, folder or URL) pairs."""
+
+    job_id: str
+    number: int
+    owner: str
+    name: str
+    kind: Kind
+    entry: str
+    bundle: Path
+    image_digest: str
+    flavor: Flavor
+    nodes: int
+    attempt: int
+    parameters: dict[str, Scalar]
+    environment: dict[str, str]
+    inputs: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+
+
+class JobState(StrEnum):
+    ABSENT = "absent"
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+    """Its processes are gone and left no result (killed, machine restarted)."""
+
+
+@dataclass(frozen=True)
+class JobObservation:
+    state: JobState
+    message: str = ""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cells_done: int = 0
+    cells_total: int = 0
+    last_metrics: dict[str, float] = field(default_factory=dict)
+
+
+class JobBackend(ABC):
+    """Runs jobs, which go on when the platform stops, and keeps what they leave."""
+
+    @abstractmethod
+    def start(self, spec: JobSpec) -> AsyncIterator[Checkpoint]:
+        """Bring one attempt of a job to running. Adopts one that is already there."""
+
+    @abstractmethod
+    async def observe(self, job_id: str, attempt: int) -> JobObservation: ...
+
+    @abstractmethod
+    async def stop(self, job_id: str) -> None:
+        """End the job's processes: first asked, then killed. Returns once they are gone."""
+
+    @abstractmethod
+    async def delete(self, job_id: str) -> None:
+        """Remove everything that the job left."""
+
+    @abstractmethod
+    async def log_size(self, job_id: str, node: int) -> int:
+        """Bytes in the log of one node; 0 where there is none yet."""
+
+    @abstractmethod
+    async def read_log(self, job_id: str, node: int, offset: int, limit: int) -> bytes:
+        """Up to `limit` bytes of a node's log from `offset`."""
+
+    @abstractmethod
+    async def notebook(self, job_id: str) -> dict[str, Any] | None:
+        """The executed notebook as far as it is, None for a script or before the first cell."""
+
+    @abstractmethod
+    async def metrics(self, job_id: str) -> list[MetricPoint]: ...
+
+    @abstractmethod
+    async def files(self, job_id: str) -> list[JobFile]:
+        """What lies in the job's outputs folder (and the executed notebook)."""
+
+    @abstractmethod
+    async def open_file(self, job_id: str, path: str) -> Path:
+        """A readable local path of one output file. NotFound where there is none or it lies outside the folder."""

@@ -1,0 +1,59 @@
+"""What several nouns share on the wire."""
+
+from datetime import UTC, datetime
+from math import ceil
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+Row = TypeVar("Row")
+
+NAME_PATTERN = r"^[A-Za-z0-9\u4e00-\u9fff]([A-Za-z0-9_\-\u4e00-\u9fff]*)$"
+
+ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NAME_PATTERN)]
+"""1 to 64 letters, digits, - and _ (Chinese characters too), beginning with a letter, a digit or a Chinese character."""
+
+Description = Annotated[str, StringConstraints(max_length=512)]
+
+
+def _utc(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_utc)]
+"""A time in UTC; a naive one, as SQLite gives it back, is taken as UTC."""
+
+
+class Model(BaseModel):
+    """Base of the models on the wire: unknown fields are refused, rows can be read by attribute."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True, use_enum_values=False)
+
+
+class Page(Model, Generic[Row]):
+    """One page of a list: `data` holds `size` rows of `total`, on page `current` of `pages` (counted from 0)."""
+
+    current: int
+    data: list[Row]
+    pages: int
+    size: int
+    total: int
+
+    @classmethod
+    def of(cls, rows: list[Row], total: int, limit: int, offset: int) -> "Page[Row]":
+        return cls(current=offset // limit, data=rows, pages=ceil(total / limit), size=len(rows), total=total)
+
+
+class PageRequest(Model):
+    """Which page of a list: `limit` rows from row `offset`, ordered by `sort_key`."""
+
+    limit: int = Field(default=50, ge=1, le=500)
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+
+
+class Problem(Model):
+    """The body of every error answer."""
+
+    error_code: str
+    error_msg: str
+    request_id: str

@@ -1,0 +1,134 @@
+"""Instances: a JupyterLab of a user's own, with an image, a flavor and a work folder that survives a stop."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, ResourceName
+
+
+class Status(StrEnum):
+    INIT = "INIT"
+    CREATING = "CREATING"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    SNAPSHOTTING = "SNAPSHOTTING"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    CREATE_FAILED = "CREATE_FAILED"
+    START_FAILED = "START_FAILED"
+    DELETE_FAILED = "DELETE_FAILED"
+    ERROR = "ERROR"
+    FROZEN = "FROZEN"
+
+
+class Target(StrEnum):
+    """What the owner wants; the reconciler moves the status there."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    DELETED = "DELETED"
+
+
+class StepName(StrEnum):
+    PREPARE_STORAGE = "PREPARE_STORAGE"
+    PREPARE_COMPUTE = "PREPARE_COMPUTE"
+    CONFIGURE_NETWORK = "CONFIGURE_NETWORK"
+    INITIALISE = "INITIALISE"
+
+
+class StepStatus(StrEnum):
+    WAITING = "WAITING"
+    PROCESSING = "PROCESSING"
+    FAILED = "FAILED"
+    COMPLETED = "COMPLETED"
+
+
+class Step(Model):
+    """One step of a start, with when it began and ended."""
+
+    name: StepName
+    status: StepStatus = StepStatus.WAITING
+    message: str = ""
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
+class Tag(Model):
+    key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    value: Annotated[str, StringConstraints(max_length=255)] = ""
+
+
+Tags = Annotated[list[Tag], Field(max_length=20)]
+
+
+class InstanceCreate(Model):
+    """What a new instance is made of. Without image or flavor the platform's defaults are taken."""
+
+    name: ResourceName
+    description: Description = ""
+    image_id: str | None = None
+    flavor: str | None = None
+    tags: Tags = []
+
+    @field_validator("tags")
+    @classmethod
+    def _one_value_a_key(cls, tags: list[Tag]) -> list[Tag]:
+        if len({tag.key for tag in tags}) != len(tags):
+            raise ValueError("each tag key may be given once")
+        return tags
+
+
+class InstanceUpdate(Model):
+    name: ResourceName | None = None
+    description: Description | None = None
+    tags: Tags | None = None
+
+
+class InstanceSwitch(Model):
+    """Another flavor, another image, or both. `restart` agrees to a restart where the switch needs one."""
+
+    flavor: str | None = None
+    image_id: str | None = None
+    restart: bool = False
+
+
+class Instance(Model):
+    """An instance as its owner sees it. `url` is the path of its Lab below the platform's address."""
+
+    id: str
+    name: str
+    description: str
+    owner: str
+    workspace: str
+    status: Status
+    status_message: str
+    target: Target
+    image_id: str
+    image_name: str
+    flavor: str
+    target_image_id: str | None = Field(description="The image that a switch under way leads to")
+    target_flavor: str | None = Field(description="The flavor that a switch under way leads to")
+    steps: list[Step]
+    tags: list[Tag]
+    url: str
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    last_activity: Moment | None
+
+
+class InstanceFilter(PageRequest):
+    """Filters of a list of instances; `name` matches anywhere in the name, `tag` is KEY or KEY=VALUE."""
+
+    name: str | None = Field(default=None, max_length=64)
+    owner: str | None = Field(default=None, max_length=255)
+    status: Status | None = None
+    flavor: str | None = Field(default=None, max_length=64)
+    image_id: str | None = Field(default=None, max_length=64)
+    tag: str | None = Field(default=None, max_length=400)
+    sort_key: Annotated[str, StringConstraints(pattern="^(name|status|flavor|created_at|updated_at)$")] = "created_at"
+    sort_dir: Annotated[str, StringConstraints(pattern="^(asc|desc)$")] = "desc"

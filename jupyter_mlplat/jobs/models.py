@@ -1,0 +1,130 @@
+"""Training jobs: a notebook or a script with the files of its folder, run on an image and a flavor."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, ResourceName
+
+Scalar = bool | int | float | str
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Phase(StrEnum):
+    CREATING = "Creating"
+    PENDING = "Pending"
+    RUNNING = "Running"
+    FAILED = "Failed"
+    COMPLETED = "Completed"
+    TERMINATING = "Terminating"
+    TERMINATED = "Terminated"
+    ABNORMAL = "Abnormal"
+
+
+FINAL = frozenset({Phase.FAILED, Phase.COMPLETED, Phase.TERMINATED, Phase.ABNORMAL})
+
+
+class Kind(StrEnum):
+    NOTEBOOK = "notebook"
+    PYTHON = "python"
+    SHELL = "shell"
+
+
+class Channel(Model):
+    """A named place for data: an `obs://bucket/prefix` URL that a job reads from or writes to.
+
+    Inside the job the local folder is in the environment variable MLPLAT_INPUT_NAME or MLPLAT_OUTPUT_NAME.
+    """
+
+    name: ChannelName
+    url: Annotated[str, StringConstraints(min_length=7, max_length=1024, pattern=r"^(obs|s3)://[^/]+(/.*)?$")]
+
+
+class JobCreate(Model):
+    """`bundle` is the digest of the uploaded files, `entry` the path of the notebook or script among them."""
+
+    name: ResourceName
+    description: Description = ""
+    bundle: Digest
+    entry: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    image_id: str | None = None
+    flavor: str | None = None
+    nodes: int = Field(default=1, ge=1, le=64)
+    parameters: dict[ChannelName, Scalar] = Field(default={}, max_length=200)
+    environment: dict[ChannelName, Annotated[str, StringConstraints(max_length=4096)]] = Field(default={}, max_length=100)
+    inputs: list[Channel] = Field(default=[], max_length=20)
+    outputs: list[Channel] = Field(default=[], max_length=20)
+    retries: int = Field(default=0, ge=0, le=128)
+
+
+class JobProgress(Model):
+    """Cells done of all code cells; 0 of 0 for a script."""
+
+    done: int = 0
+    total: int = 0
+
+
+class Job(Model):
+    """A job as its owner sees it. `number` counts the owner's jobs, `duration` is in seconds."""
+
+    id: str
+    number: int
+    name: str
+    description: str
+    owner: str
+    workspace: str
+    phase: Phase
+    phase_message: str
+    kind: Kind
+    entry: str
+    bundle: str
+    image_id: str
+    image_name: str
+    flavor: str
+    nodes: int
+    parameters: dict[str, Scalar]
+    environment: dict[str, str]
+    inputs: list[Channel]
+    outputs: list[Channel]
+    retries: int
+    attempt: int
+    exit_code: int | None
+    progress: JobProgress
+    last_metrics: dict[str, float]
+    instance_id: str | None
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    duration: float | None
+
+
+class JobFile(Model):
+    path: str
+    size: int
+    modified_at: Moment
+
+
+class MetricPoint(Model):
+    """One `mlplat.log(step=…, loss=…)` of a job; `step` is None where none was given."""
+
+    step: int | None
+    at: Moment
+    values: dict[str, float]
+
+
+class JobFilter(PageRequest):
+    name: str | None = Field(default=None, max_length=64)
+    phase: Phase | None = None
+    instance_id: str | None = Field(default=None, max_length=64)
+    sort_key: Literal["name", "created_at", "number"] = "created_at"
+    sort_dir: Literal["asc", "desc"] = "desc"
+
+
+class Bundle(Model):
+    """The packed files of a job: one tar+zstd, named by the sha256 of its bytes."""
+
+    digest: str
+    size: int
