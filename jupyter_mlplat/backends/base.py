@@ -7,7 +7,7 @@ every verb is idempotent: called again it looks at the world and goes on. A verb
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -38,6 +38,7 @@ class InstanceSpec:
     instance_id: str
     owner: str
     name: str
+    image_id: str
     image_digest: str
     image_name: str
     flavor: Flavor
@@ -77,15 +78,15 @@ class InstanceBackend(ABC):
     """Starts, stops and observes instances."""
 
     @abstractmethod
-    def start(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+    def start(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """Bring the instance to a server that answers. Adopts one that is already there."""
 
     @abstractmethod
-    def stop(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+    def stop(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """End the server and what runs in it; the work folder stays. Nothing to stop is no error."""
 
     @abstractmethod
-    def delete(self, spec: InstanceSpec) -> AsyncIterator[Checkpoint]:
+    def delete(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """Remove everything of a stopped instance, its work folder too."""
 
     @abstractmethod
@@ -161,11 +162,11 @@ class ImageBackend(ABC):
         """The preset images of this back end, prepared or not."""
 
     @abstractmethod
-    def prepare(self, digest_or_name: str) -> AsyncIterator[Checkpoint]:
+    def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
         """Make an image ready for use on this back end (build a preset `NAME:TAG`, unpack a digest)."""
 
     @abstractmethod
-    def save(self, spec: SaveSpec) -> AsyncIterator[Checkpoint | SavedImage]:
+    def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
         """Save a running instance's environment; yields progress in bytes, then one SavedImage.
 
         Until the last yield nothing is listed anywhere; a save that is killed or fails leaves no blob behind after
@@ -229,7 +230,7 @@ class JobBackend(ABC):
     """Runs jobs, which go on when the platform stops, and keeps what they leave."""
 
     @abstractmethod
-    def start(self, spec: JobSpec) -> AsyncIterator[Checkpoint]:
+    def start(self, spec: JobSpec) -> AsyncGenerator[Checkpoint, None]:
         """Bring one attempt of a job to running. Adopts one that is already there."""
 
     @abstractmethod

@@ -1,0 +1,37 @@
+"""Settings of the platform process, from `MLPLAT_…` environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the platform keeps its data, where the Hub is, and the limits in force. Sizes are in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="MLPLAT_", extra="ignore")
+
+    data_dir: Path
+    port: int = 8011
+    public_url: str = "http://127.0.0.1:8000"
+    service_prefix: str = "/services/mlplat/"
+    database_url: str | None = None
+    backend: Literal["local", "memory"] = "local"
+    hub_api_url: str = "http://127.0.0.1:8081/hub/api"
+    hub_api_token: SecretStr = SecretStr("")
+    hub_secret: SecretStr = SecretStr("")
+    owner: str = ""
+    admins: list[str] = Field(default=[], description="Platform administrators besides the owner")
+    flavor_catalog: Path | None = None
+    instance_quota: int = 10
+    running_job_quota: int = 100
+    bundle_bytes: int = 5 * 1024**3
+    bundle_files: int = 1000
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'platform.db'}"
+
+    def is_admin(self, user: str) -> bool:
+        return user == self.owner or user in self.admins

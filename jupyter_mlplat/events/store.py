@@ -1,0 +1,50 @@
+"""The table of events."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.db.base import Base
+from jupyter_mlplat.events.models import Event
+
+
+class EventRow(Base):
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    noun: Mapped[str]
+    resource_id: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    workspace: Mapped[str] = mapped_column(default="default")
+    type: Mapped[str]
+    message: Mapped[str]
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+def emit(session: AsyncSession, noun: str, resource_id: str, owner: str, type: str, message: str) -> None:
+    """Record an event in the transaction of the change that it tells of."""
+    session.add(EventRow(noun=noun, resource_id=resource_id, owner=owner, type=type, message=message))
+
+
+async def of_resource(session: AsyncSession, resource_id: str, limit: int, offset: int) -> Page[Event]:
+    """Events of one resource, oldest first."""
+    mine = select(EventRow).where(EventRow.resource_id == resource_id)
+    total = await session.scalar(select(func.count()).select_from(mine.subquery())) or 0
+    rows = await session.scalars(mine.order_by(EventRow.id).limit(limit).offset(offset))
+    return Page.of([Event.model_validate(row) for row in rows], total, limit, offset)
+
+
+async def of_owner(session: AsyncSession, owner: str, after: int, limit: int = 200) -> list[Event]:
+    """Events of what a user owns, with ids greater than `after`, in order."""
+    rows = await session.scalars(
+        select(EventRow).where(EventRow.owner == owner, EventRow.id > after).order_by(EventRow.id).limit(limit)
+    )
+    return [Event.model_validate(row) for row in rows]
+
+
+async def latest_id(session: AsyncSession) -> int:
+    return await session.scalar(select(func.max(EventRow.id))) or 0

@@ -1,0 +1,153 @@
+"""The border to HTTP: who calls, which parts answer, and how errors look."""
+
+import hmac
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.identity import HubIdentities
+from jupyter_mlplat.access.permissions import HiddenResource, Refused
+from jupyter_mlplat.access.sessions import Sessions
+from jupyter_mlplat.audit import store as audit
+from jupyter_mlplat.core.ids import new_id
+from jupyter_mlplat.core.models import Problem
+from jupyter_mlplat.core.settings import Settings
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.errors import MlplatError, NotAuthenticated
+from jupyter_mlplat.events.broker import Broker
+from jupyter_mlplat.flavors.service import FlavorService
+from jupyter_mlplat.images.service import ImageService
+from jupyter_mlplat.instances.service import InstanceService
+from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.storage.service import StorageService
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts that routes call. Built once, by `jupyter_mlplat.app`."""
+
+    settings: Settings
+    database: Database
+    broker: Broker
+    identities: HubIdentities
+    sessions: Sessions
+    flavors: FlavorService
+    instances: InstanceService
+    images: ImageService
+    jobs: JobService
+    storage: StorageService
+
+
+def get_parts(request: Request) -> Services:
+    parts: Services = request.app.state.parts
+    return parts
+
+
+Parts = Annotated[Services, Depends(get_parts)]
+
+
+async def get_caller(request: Request, parts: Parts) -> Actor:
+    """Who calls: by a Hub token, or by the console's session cookie (whose writes carry its CSRF token)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() in ("token", "bearer") and token:
+        identity = await parts.identities.of_token(token.strip())
+        user, instance_id = identity.user, identity.instance_id
+    elif not scheme and (session := parts.sessions.read(request)):
+        user, instance_id = session.user, None
+    else:
+        raise NotAuthenticated("Say who you are: send `Authorization: token …`, or sign in to the console.")
+    actor = Actor(
+        user=user,
+        admin=parts.settings.is_admin(user) and instance_id is None,
+        instance_id=instance_id,
+        source=_source(request),
+        request_id=request.state.request_id,
+    )
+    request.state.actor = actor
+    return actor
+
+
+Caller = Annotated[Actor, Depends(get_caller)]
+
+
+async def hub_only(request: Request, parts: Parts) -> None:
+    """Let only the Hub pass, by the secret that it shares with the platform."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    expected = parts.settings.hub_secret.get_secret_value()
+    if scheme != "hub" or not expected or not hmac.compare_digest(secret.encode(), expected.encode()):
+        raise NotAuthenticated("Only the Hub may ask this.")
+
+
+def _source(request: Request) -> str:
+    """The client's address, as the proxy saw it (the proxy appends it last) or as the socket says."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return forwarded.rpartition(",")[2].strip() or (request.client.host if request.client else "")
+
+
+def install_errors(app: FastAPI) -> None:
+    """One body for every error, one request id for every request."""
+
+    @app.middleware("http")
+    async def request_id(request: Request, call_next: Any) -> Any:
+        request.state.request_id = new_id("q")
+        response = await call_next(request)
+        response.headers["X-Request-Id"] = request.state.request_id
+        return response
+
+    @app.exception_handler(MlplatError)
+    async def on_platform_error(request: Request, error: MlplatError) -> JSONResponse:
+        if isinstance(error, (HiddenResource, Refused)):
+            await _audit_refusal(get_parts(request), error)
+        if error.status >= 500:
+            log.error("%s %s: %s", request.state.request_id, request.url.path, error)
+        return _problem(request, error.status, error.code, error.message)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _problem(request, 422, "MLPLAT.INVALID_INPUT", describe_invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        return _problem(request, error.status_code, f"MLPLAT.HTTP_{error.status_code}", str(error.detail), error.headers)
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        log.exception("%s %s", request.state.request_id, request.url.path, exc_info=error)
+        return _problem(request, 500, MlplatError.code, "The platform failed; its log says more under this request id.")
+
+
+def describe_invalid(error: RequestValidationError) -> str:
+    """What is wrong with the input, a sentence a field."""
+    lines = []
+    for problem in error.errors()[:5]:
+        field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
+        lines.append(f"{field or 'the request'}: {problem['msg']}")
+    return "; ".join(lines) + "."
+
+
+def _problem(request: Request, status: int, code: str, message: str, headers: Any = None) -> JSONResponse:
+    request_id = getattr(request.state, "request_id", "")
+    body = Problem(error_code=code, error_msg=message, request_id=request_id)
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+async def _audit_refusal(parts: Services, error: HiddenResource | Refused) -> None:
+    refusal = error.refusal
+    async with parts.database.transaction() as session:
+        audit.record(
+            session,
+            refusal.actor,
+            refusal.action,
+            resource_id=refusal.resource_id,
+            owner=refusal.owner,
+            result="refused",
+            detail=error.message,
+        )

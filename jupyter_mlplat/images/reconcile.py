@@ -1,0 +1,154 @@
+"""Makes the images that people asked for, and gives back the space of those they deleted."""
+
+import logging
+from contextlib import aclosing
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, InstanceBackend, SavedImage, SaveSpec, ServerState
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.errors import BackendFailure, MlplatError
+from jupyter_mlplat.events import store as events
+from jupyter_mlplat.events.broker import Broker
+from jupyter_mlplat.flavors.service import FlavorService
+from jupyter_mlplat.images import store
+from jupyter_mlplat.images.models import ImageStatus, SaveProgress
+from jupyter_mlplat.images.prepare import PresetPreparer
+from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances.models import Status
+from jupyter_mlplat.instances.spec import spec_of
+from jupyter_mlplat.instances.store import InstanceRow
+from jupyter_mlplat.reconciling.loop import Reconciler
+
+log = logging.getLogger(__name__)
+
+COLLECT = "collect"
+"""Stands among the pending ids for the collection of what no image needs any more."""
+
+
+class ImageReconciler(Reconciler):
+    """Saves images through the back end."""
+
+    noun = "image"
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        backend: ImageBackend,
+        instances: InstanceBackend,
+        flavors: FlavorService,
+    ) -> None:
+        super().__init__(database, broker)
+        self._backend = backend
+        self._instances = instances
+        self._flavors = flavors
+        self._presets = PresetPreparer(database, backend)
+        self._collected: frozenset[str] | None = None
+        self._refreshed = False
+
+    async def pending(self) -> list[str]:
+        if not self._refreshed:
+            await self._presets.refresh()
+            self._refreshed = True
+        async with self.database.read() as session:
+            unfinished = await store.unfinished(session)
+            kept = frozenset(await store.digests(session))
+        shrunk = self._collected is None or bool(self._collected - kept)
+        self._collected = self._collected if shrunk else kept
+        return unfinished + ([COLLECT] if shrunk and not unfinished else [])
+
+    async def reconcile(self, resource_id: str) -> None:
+        if resource_id == COLLECT:
+            await self._collect()
+            return
+        spec = await self._begin(resource_id)
+        if spec is None:
+            return
+        try:
+            await self._save(spec)
+        except BackendFailure:
+            raise
+        except MlplatError as error:
+            await self._failed(resource_id, error.message)
+        except Exception:
+            log.exception("saving image %s failed", resource_id)
+            await self._failed(resource_id, "The save failed in the platform. Try again; its log says more.")
+
+    async def _begin(self, image_id: str) -> SaveSpec | None:
+        """Mark image and instance; None (and the image failed) where the instance no longer runs."""
+        async with self.database.transaction() as session:
+            image, source = await self._pair(session, image_id)
+            parent = await store.get(session, source.image_id) if source else None
+            running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
+            if running and source is not None and parent is not None:
+                if image.status == ImageStatus.INIT:
+                    events.emit(session, "image", image.id, image.owner, "Saving", f"Saving {image.full_name}")
+                    self._say(session, source, "Snapshotting", f"Saving {image.full_name}; kernels keep running")
+                image.status, source.status = ImageStatus.CREATING, Status.SNAPSHOTTING
+                image.parent_digest = parent.digest
+                spec = spec_of(source, parent, self._flavors.get(source.flavor))
+                return SaveSpec(image.id, spec, image.name, image.tag, image.description, image.owner)
+        await self._failed(image_id, "The instance no longer runs. Start it and save again.")
+        return None
+
+    async def _save(self, spec: SaveSpec) -> None:
+        seen = await self._instances.observe(spec.instance)
+        if seen.state is ServerState.GONE:
+            await self._failed(spec.image_id, "The instance's server ended. Start it and save again.")
+            return
+        async with aclosing(self._backend.save(spec)) as checkpoints:
+            async for reached in checkpoints:
+                if isinstance(reached, SavedImage):
+                    await self._saved(spec, reached)
+                else:
+                    await self._progressed(spec, reached)
+
+    async def _progressed(self, spec: SaveSpec, reached: Checkpoint) -> None:
+        async with self.database.transaction() as session:
+            image = await session.get_one(ImageRow, spec.image_id)
+            progress = SaveProgress(done=reached.done, total=reached.total, message=reached.message)
+            image.progress = progress.model_dump()
+        self.broker.touch(image.owner, "image", image.id)
+
+    async def _saved(self, spec: SaveSpec, saved: SavedImage) -> None:
+        async with self.database.transaction() as session:
+            image, source = await self._pair(session, spec.image_id)
+            image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
+            image.digest, image.parent_digest = saved.digest, saved.parent_digest
+            image.size, image.added = saved.size, saved.added
+            image.packages = [package.model_dump() for package in saved.packages]
+            unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
+            events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")
+            self._release(session, source, f"Saved as {image.full_name}")
+
+    async def _failed(self, image_id: str, why: str) -> None:
+        async with self.database.transaction() as session:
+            image, source = await self._pair(session, image_id)
+            image.status, image.status_message, image.progress = ImageStatus.CREATE_FAILED, why, {}
+            events.emit(session, "image", image.id, image.owner, "SaveFailed", why)
+            self._release(session, source, f"Saving {image.full_name} failed: {why}")
+
+    def _release(self, session: AsyncSession, source: InstanceRow | None, message: str) -> None:
+        if source is None:
+            return
+        source.saving_image_id = None
+        if source.status == Status.SNAPSHOTTING:
+            source.status = Status.RUNNING
+        self._say(session, source, "SnapshotEnded", message)
+
+    def _say(self, session: AsyncSession, source: InstanceRow, type: str, message: str) -> None:
+        events.emit(session, "instance", source.id, source.owner, type, message)
+
+    async def _pair(self, session: AsyncSession, image_id: str) -> tuple[ImageRow, InstanceRow | None]:
+        image = await session.get_one(ImageRow, image_id)
+        return image, await session.scalar(select(InstanceRow).where(InstanceRow.saving_image_id == image_id))
+
+    async def _collect(self) -> None:
+        async with self.database.read() as session:
+            kept = await store.digests(session)
+        freed = await self._backend.collect(kept)
+        self._collected = frozenset(kept)
+        if freed:
+            log.info("gave back %d bytes of images that nobody needs", freed)

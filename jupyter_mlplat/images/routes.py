@@ -1,0 +1,28 @@
+"""REST of images."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.http import Caller, Parts
+from jupyter_mlplat.images.models import Image, ImageDetail, ImageFilter
+
+router = APIRouter(prefix="/images", tags=["images"])
+
+
+@router.get("", operation_id="list_images")
+async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter, Query()]) -> Page[Image]:
+    """Presets, one's own images and public ones."""
+    return await parts.images.find(actor, wanted)
+
+
+@router.get("/{image_id}", operation_id="get_image")
+async def get_image(actor: Caller, parts: Parts, image_id: str) -> ImageDetail:
+    return await parts.images.get(actor, image_id)
+
+
+@router.delete("/{image_id}", status_code=202, operation_id="delete_image")
+async def delete_image(actor: Caller, parts: Parts, image_id: str) -> Image:
+    """Delete an image that nothing uses; its space is given back in the background."""
+    return await parts.images.delete(actor, image_id)

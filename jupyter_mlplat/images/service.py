@@ -1,0 +1,121 @@
+"""What people may ask of images."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.permissions import require
+from jupyter_mlplat.audit import store as audit
+from jupyter_mlplat.backends.base import ImageBackend
+from jupyter_mlplat.core.ids import new_id
+from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, NotFound
+from jupyter_mlplat.events import store as events
+from jupyter_mlplat.images import store
+from jupyter_mlplat.images.models import Image, ImageDetail, ImageFilter, ImageSave, ImageStatus, Origin, Package
+from jupyter_mlplat.images.prepare import PLATFORM
+from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances import store as instances
+from jupyter_mlplat.instances.models import Status, Target
+from jupyter_mlplat.instances.store import InstanceRow
+from jupyter_mlplat.jobs import store as jobs
+
+
+@dataclass(frozen=True)
+class ImageService:
+    database: Database
+    backend: ImageBackend
+
+    async def find(self, actor: Actor, wanted: ImageFilter) -> Page[Image]:
+        async with self.database.read() as session:
+            return await store.find(session, wanted, actor)
+
+    async def get(self, actor: Actor, image_id: str) -> ImageDetail:
+        """One image with its packages."""
+        async with self.database.read() as session:
+            row = await self._row(session, actor, "image:read", image_id)
+        packages = [Package.model_validate(package) for package in row.packages]
+        if not packages and row.digest:
+            packages = await self.backend.packages(row.digest)
+        return ImageDetail(**store.to_model(row).model_dump(), packages=packages)
+
+    async def save(self, actor: Actor, instance_id: str, wanted: ImageSave) -> Image:
+        """A new image that the reconciler will make of a running instance's environment."""
+        async with self.database.transaction() as session:
+            source = await self._source(session, actor, instance_id)
+            await self._check_name(session, source.owner, wanted)
+            image = ImageRow(
+                id=new_id("m"),
+                owner=source.owner,
+                name=wanted.name,
+                tag=wanted.tag,
+                description=wanted.description,
+                origin=Origin.IMAGE_SAVE,
+                status=ImageStatus.INIT,
+                instance_id=source.id,
+                instance_name=source.name,
+            )
+            session.add(image)
+            claimed = await session.execute(
+                update(InstanceRow)
+                .where(InstanceRow.id == source.id, InstanceRow.saving_image_id.is_(None))
+                .values(saving_image_id=image.id)
+                .execution_options(synchronize_session="fetch")
+            )
+            if not claimed.rowcount:  # type: ignore[attr-defined]
+                raise Conflict(f"An image of {source.name} is being saved already. Wait until that is done.")
+            detail = f"from instance {source.name}"
+            audit.record(session, actor, "instance:save", resource_id=image.id, owner=image.owner,
+                         resource_name=image.full_name, detail=detail)  # fmt: skip
+            events.emit(session, "image", image.id, image.owner, "SaveRequested", f"Saving {image.full_name} {detail}")
+            await session.flush()
+            return store.to_model(image)
+
+    async def delete(self, actor: Actor, image_id: str) -> Image:
+        """Take an image out of the catalogue; refused while an instance or an unfinished job uses it."""
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "image:delete", image_id)
+            if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
+                raise Conflict(f"{row.full_name} is being saved. Wait until that is done, then delete it.")
+            await self._check_unused(session, row)
+            row.status = ImageStatus.DELETED
+            audit.record(session, actor, "image:delete", resource_id=row.id, owner=row.owner,
+                         resource_name=row.full_name)  # fmt: skip
+            events.emit(session, "image", row.id, row.owner, "Deleted", f"{row.full_name} is deleted")
+            return store.to_model(row)
+
+    async def _source(self, session: AsyncSession, actor: Actor, instance_id: str) -> InstanceRow:
+        row = await instances.get(session, instance_id)
+        if row is None:
+            raise NotFound(f"There is no instance {instance_id!r}.")
+        require(actor, "instance:save", owner=row.owner, resource_id=row.id, instance_id=row.id)
+        if row.saving_image_id:
+            raise Conflict(f"An image of {row.name} is being saved already. Wait until that is done.")
+        if row.status != Status.RUNNING or row.target != Target.RUNNING or row.switching:
+            raise Conflict(f"{row.name} is {row.status}; only a running instance can be saved as an image.")
+        return row
+
+    async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave) -> None:
+        for holder in (owner, PLATFORM):
+            if await store.named(session, holder, wanted.name, wanted.tag):
+                raise AlreadyExists(f"There is an image {wanted.name}:{wanted.tag} already. Choose another name or tag.")
+
+    async def _check_unused(self, session: AsyncSession, row: ImageRow) -> None:
+        users = await instances.using_image(session, row.id)
+        if users:
+            names = ", ".join(instance.name for instance in users[:5])
+            raise InUse(f"{row.full_name} is used by {names}. Switch or delete those instances first.")
+        working = await jobs.using_image(session, row.id)
+        if working:
+            names = ", ".join(f"{job.name} #{job.number}" for job in working[:5])
+            raise InUse(f"{row.full_name} is used by the job {names}. Wait until it has ended, or stop it.")
+
+    async def _row(self, session: AsyncSession, actor: Actor, action: str, image_id: str) -> ImageRow:
+        row = await store.get(session, image_id)
+        if row is None:
+            raise NotFound(f"There is no image {image_id!r}.")
+        require(actor, action, owner=row.owner, resource_id=row.id, public=row.public)
+        return row

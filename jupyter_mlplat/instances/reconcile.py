@@ -1,0 +1,313 @@
+"""Moves instances to their targets."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import StrEnum
+from secrets import token_hex
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyter_mlplat.backends.base import (
+    Checkpoint,
+    ImageBackend,
+    InstanceBackend,
+    InstanceSpec,
+    LiveResize,
+    ServerState,
+)
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.errors import BackendFailure, MlplatError, NotFound
+from jupyter_mlplat.events import store as events
+from jupyter_mlplat.events.broker import Broker
+from jupyter_mlplat.flavors.service import FlavorService
+from jupyter_mlplat.images import store as images
+from jupyter_mlplat.images.prepare import PresetPreparer
+from jupyter_mlplat.instances import store
+from jupyter_mlplat.instances.models import Status, StepStatus, Target
+from jupyter_mlplat.instances.spec import spec_of
+from jupyter_mlplat.instances.steps import advance, close, fresh
+from jupyter_mlplat.instances.store import InstanceRow, PermitRow
+from jupyter_mlplat.reconciling.loop import Reconciler
+
+OBSERVE_SECONDS = 5.0
+MAX_RESTARTS = 3
+BEFORE_RUNNING = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.STOPPED})
+LIVE = BEFORE_RUNNING - {Status.STOPPED} | {Status.RUNNING, Status.STOPPING}
+
+
+class Action(StrEnum):
+    START = "start"
+    STOP = "stop"
+    DELETE = "delete"
+    RESIZE = "resize"
+    APPLY = "apply"
+    OBSERVE = "observe"
+
+
+def next_action(status: Status, target: Target, *, saving: bool, switching: bool, live: bool) -> Action | None:
+    """What brings an instance nearer to its target; `live` says whether the switch under way needs no restart."""
+    if saving or status == Status.DELETED:
+        return None
+    if target == Target.DELETED:
+        return None if status == Status.DELETE_FAILED else Action.DELETE
+    if target == Target.STOPPED or status == Status.STOPPING:
+        if status in LIVE:
+            return Action.STOP
+        return Action.APPLY if switching else None
+    if status == Status.RUNNING:
+        if not switching:
+            return Action.OBSERVE
+        return Action.RESIZE if live else Action.STOP
+    if status in BEFORE_RUNNING:
+        return Action.APPLY if switching else Action.START
+    return Action.APPLY if switching else None
+
+
+class InstanceReconciler(Reconciler):
+    """Starts, stops, switches, deletes and watches instances through the back end."""
+
+    noun = "instance"
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        backend: InstanceBackend,
+        image_backend: ImageBackend,
+        flavors: FlavorService,
+    ) -> None:
+        super().__init__(database, broker)
+        self._backend = backend
+        self._flavors = flavors
+        self._presets = PresetPreparer(database, image_backend)
+        self._observed: dict[str, float] = {}
+
+    async def pending(self) -> list[str]:
+        async with self.database.read() as session:
+            rows = await store.reconcilable(session)
+        return [row.id for row in rows if self._is_due(row)]
+
+    def _is_due(self, row: InstanceRow) -> bool:
+        action = self._action(row)
+        if action is Action.OBSERVE:
+            return time.monotonic() - self._observed.get(row.id, 0) >= OBSERVE_SECONDS
+        return action is not None
+
+    def _action(self, row: InstanceRow) -> Action | None:
+        return next_action(
+            Status(row.status),
+            Target(row.target),
+            saving=row.saving_image_id is not None,
+            switching=row.switching,
+            live=self._is_live_switch(row),
+        )
+
+    def _is_live_switch(self, row: InstanceRow) -> bool:
+        if row.target_image_id is not None or row.target_flavor is None or not isinstance(self._backend, LiveResize):
+            return False
+        return self._backend.can_resize(self._flavors.get(row.flavor), self._flavors.get(row.target_flavor))
+
+    async def reconcile(self, resource_id: str) -> None:
+        async with self.database.read() as session:
+            row = await store.get(session, resource_id)
+        action = self._action(row) if row else None
+        if row is None or action is None:
+            return
+        work = {
+            Action.START: self._start,
+            Action.STOP: self._stop,
+            Action.DELETE: self._delete,
+            Action.RESIZE: self._resize,
+            Action.APPLY: self._apply,
+            Action.OBSERVE: self._observe,
+        }[action]
+        await work(row)
+
+    async def _start(self, row: InstanceRow) -> None:
+        first = row.started_at is None
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            if fresh_row.target != Target.RUNNING:
+                return
+            fresh_row.status = Status.CREATING if first else Status.STARTING
+            fresh_row.status_message = ""
+            fresh_row.steps = fresh()
+            self._emit(session, fresh_row, "Scheduled", "Preparing the instance")
+        try:
+            if await self._follow(row.id, self._start_steps(row), Target.RUNNING):
+                await self._running(row.id)
+        except BackendFailure:
+            raise
+        except MlplatError as error:
+            await self._give_up(row, Status.CREATE_FAILED if first else Status.START_FAILED, error.message)
+
+    async def _start_steps(self, row: InstanceRow) -> AsyncGenerator[Checkpoint, None]:
+        async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
+            async for checkpoint in checkpoints:
+                yield checkpoint
+        spec = await self._spec(row.id, permit=await self._new_permit(row.id))
+        async with aclosing(self._backend.start(spec)) as checkpoints:
+            async for checkpoint in checkpoints:
+                yield checkpoint
+
+    async def _running(self, instance_id: str) -> None:
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            row.status, row.status_message = Status.RUNNING, ""
+            row.started_at = now()
+            row.steps = close(row.steps, StepStatus.COMPLETED)
+            self._emit(session, row, "NotebookHealthy", "The instance is running")
+        self._observed[instance_id] = time.monotonic()
+
+    async def _stop(self, row: InstanceRow) -> None:
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            fresh_row.status = Status.STOPPING
+            self._emit(session, fresh_row, "StopNotebook", "Stopping the instance")
+        await self._follow(row.id, self._backend.stop(await self._spec(row.id)), None)
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            fresh_row.status = Status.STOPPED
+            fresh_row.steps = []
+            self._emit(session, fresh_row, "Stopped", "The instance is stopped; its work folder is kept")
+
+    async def _delete(self, row: InstanceRow) -> None:
+        async with self.database.transaction() as session:
+            (await self._fresh(session, row.id)).status = Status.DELETING
+        spec = await self._spec(row.id)
+        try:
+            await self._follow(row.id, self._backend.stop(spec), None)
+            await self._follow(row.id, self._backend.delete(spec), None)
+        except BackendFailure:
+            raise
+        except MlplatError as error:
+            await self._fail(row.id, Status.DELETE_FAILED, error.message)
+            return
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            fresh_row.status = Status.DELETED
+            self._emit(session, fresh_row, "Deleted", "The instance is deleted")
+
+    async def _resize(self, row: InstanceRow) -> None:
+        assert isinstance(self._backend, LiveResize)
+        assert row.target_flavor is not None
+        new = self._flavors.get(row.target_flavor)
+        try:
+            await self._backend.resize(await self._spec(row.id, flavor_id=new.id))
+        except BackendFailure:
+            raise
+        except MlplatError as error:
+            await self._drop_switch(row.id, error.message)
+            return
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            fresh_row.flavor, fresh_row.target_flavor = new.id, None
+            self._emit(session, fresh_row, "UpdateFlavor", f"Switched to {new.name} without a restart")
+
+    async def _drop_switch(self, instance_id: str, why: str) -> None:
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            row.target_flavor = None
+            self._emit(session, row, "UpdateFlavorFailed", f"{why} The old flavor stays in force.")
+
+    async def _apply(self, row: InstanceRow) -> None:
+        """Put a switch into an instance that is not running."""
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            if fresh_row.target_flavor:
+                fresh_row.flavor, fresh_row.target_flavor = fresh_row.target_flavor, None
+                name = self._flavors.get(fresh_row.flavor).name
+                self._emit(session, fresh_row, "UpdateFlavor", f"Switched to {name}")
+            if fresh_row.target_image_id:
+                image = await images.get(session, fresh_row.target_image_id)
+                fresh_row.target_image_id = None
+                if image is not None:
+                    fresh_row.image_id, fresh_row.image_name = image.id, image.full_name
+                    self._emit(session, fresh_row, "UpdateImage", f"Switched to {image.full_name}")
+
+    async def _observe(self, row: InstanceRow) -> None:
+        self._observed[row.id] = time.monotonic()
+        seen = await self._backend.observe(await self._spec(row.id))
+        if seen.state is ServerState.GONE:
+            await self._server_gone(row, seen.message)
+        elif seen.last_activity and seen.last_activity != row.last_activity:
+            async with self.database.transaction() as session:
+                (await self._fresh(session, row.id)).last_activity = seen.last_activity
+
+    async def _server_gone(self, row: InstanceRow, why: str) -> None:
+        """A server that ended by itself is started anew, a few times."""
+        reason = why or "its process ended"
+        if row.restarts >= MAX_RESTARTS:
+            await self._give_up(row, Status.ERROR, f"The server ended {row.restarts + 1} times ({reason}).")
+            return
+        async with self.database.transaction() as session:
+            fresh_row = await self._fresh(session, row.id)
+            fresh_row.status = Status.STARTING
+            fresh_row.restarts += 1
+            self._emit(session, fresh_row, "ServerEnded", f"The server ended ({reason}); it is started anew")
+
+    async def _follow(self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], only: Target | None) -> bool:
+        """Store each checkpoint; False (and the work cut off) once the target is no longer `only`."""
+        async with aclosing(checkpoints):
+            async for checkpoint in checkpoints:
+                row = await self._store(instance_id, checkpoint)
+                if only is not None and row.target != only:
+                    return False
+        return True
+
+    async def _store(self, instance_id: str, checkpoint: Checkpoint) -> InstanceRow:
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            row.steps = advance(row.steps, checkpoint)
+            row.status_message = checkpoint.message
+            if checkpoint.event:
+                self._emit(session, row, checkpoint.event, checkpoint.message)
+        if not checkpoint.event:
+            self.broker.touch(row.owner, "instance", row.id)
+        return row
+
+    async def _give_up(self, row: InstanceRow, status: Status, why: str) -> None:
+        """Clean up what is left of a failed start; the target becomes STOPPED, so that a start asked for tries anew."""
+        async for _ in self._backend.stop(await self._spec(row.id)):
+            await asyncio.sleep(0)
+        await self._fail(row.id, status, why)
+
+    async def _fail(self, instance_id: str, status: Status, why: str) -> None:
+        names = {
+            Status.CREATE_FAILED: "FailedCreate",
+            Status.START_FAILED: "StartNotebookFailed",
+            Status.DELETE_FAILED: "DeleteFailed",
+        }
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            row.status, row.status_message = status, why
+            if row.target == Target.RUNNING:
+                row.target = Target.STOPPED
+            row.steps = close(row.steps, StepStatus.FAILED, why)
+            self._emit(session, row, names.get(status, "Failed"), why)
+
+    async def _spec(self, instance_id: str, *, permit: str = "", flavor_id: str | None = None) -> InstanceSpec:
+        async with self.database.read() as session:
+            row = await self._fresh(session, instance_id)
+            image = await session.get(images.ImageRow, row.image_id)
+        if image is None:
+            raise NotFound(f"The image {row.image_name} is gone; switch the instance to another image.")
+        return spec_of(row, image, self._flavors.get(flavor_id or row.flavor), permit)
+
+    async def _new_permit(self, instance_id: str) -> str:
+        permit = token_hex(16)
+        async with self.database.transaction() as session:
+            session.add(PermitRow(id=permit, instance_id=instance_id))
+        return permit
+
+    async def _fresh(self, session: AsyncSession, instance_id: str) -> InstanceRow:
+        row = await session.get(InstanceRow, instance_id)
+        if row is None:
+            raise NotFound(f"There is no instance {instance_id!r}.")
+        return row
+
+    def _emit(self, session: AsyncSession, row: InstanceRow, type: str, message: str) -> None:
+        events.emit(session, "instance", row.id, row.owner, type, message)

@@ -1,0 +1,240 @@
+"""What people may ask of instances. Each change: permission, audit record and new target in one transaction."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.permissions import require
+from jupyter_mlplat.audit import store as audit
+from jupyter_mlplat.backends.base import InstanceBackend, LiveResize, ServerLaunch
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.ids import new_id
+from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.core.settings import Settings
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, QuotaExceeded
+from jupyter_mlplat.events import store as events
+from jupyter_mlplat.events.models import Event
+from jupyter_mlplat.flavors.models import Effect, Flavor, FlavorChoice, FlavorOffer
+from jupyter_mlplat.flavors.service import FlavorService
+from jupyter_mlplat.images import store as images
+from jupyter_mlplat.images.models import ImageStatus
+from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances import store
+from jupyter_mlplat.instances.models import (
+    Instance,
+    InstanceCreate,
+    InstanceFilter,
+    InstanceSwitch,
+    InstanceUpdate,
+    Status,
+    Target,
+)
+from jupyter_mlplat.instances.spec import spec_of
+from jupyter_mlplat.instances.store import InstanceRow, PermitRow
+
+STARTABLE = frozenset({Status.STOPPED, Status.CREATE_FAILED, Status.START_FAILED, Status.ERROR})
+STOPPABLE = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.RUNNING})
+SWITCHABLE = STARTABLE | {Status.RUNNING}
+
+
+@dataclass(frozen=True)
+class InstanceService:
+    database: Database
+    backend: InstanceBackend
+    flavors: FlavorService
+    settings: Settings
+
+    async def find(self, actor: Actor, wanted: InstanceFilter) -> Page[Instance]:
+        """The caller's instances; an administrator's list holds everybody's."""
+        everybody = actor.admin and not actor.instance_id
+        async with self.database.read() as session:
+            return await store.find(session, wanted, None if everybody else actor.user)
+
+    async def get(self, actor: Actor, instance_id: str) -> Instance:
+        async with self.database.read() as session:
+            return store.to_model(await self._row(session, actor, "instance:read", instance_id))
+
+    async def events(self, actor: Actor, instance_id: str, limit: int, offset: int) -> Page[Event]:
+        async with self.database.read() as session:
+            await self._row(session, actor, "instance:read", instance_id)
+            return await events.of_resource(session, instance_id, limit, offset)
+
+    async def create(self, actor: Actor, wanted: InstanceCreate) -> Instance:
+        """A new instance that the reconciler will start."""
+        require(actor, "instance:create", owner=actor.user)
+        flavor = await self.flavors.available(wanted.flavor)
+        async with self.database.transaction() as session:
+            await self._check_quota(session, actor.user)
+            await self._check_name(session, actor.user, wanted.name)
+            image = await self._image(session, actor, wanted.image_id)
+            row = InstanceRow(
+                id=new_id("i"),
+                owner=actor.user,
+                name=wanted.name,
+                description=wanted.description,
+                tags=[tag.model_dump() for tag in wanted.tags],
+                status=Status.INIT,
+                target=Target.RUNNING,
+                image_id=image.id,
+                image_name=image.full_name,
+                flavor=flavor.id,
+            )
+            session.add(row)
+            events.emit(session, "instance", row.id, row.owner, "Created", f"Created with {image.full_name}, {flavor.id}")
+            _audit(session, actor, "instance:create", row, f"image {image.full_name}, flavor {flavor.id}")
+            await session.flush()
+            return store.to_model(row)
+
+    async def update(self, actor: Actor, instance_id: str, wanted: InstanceUpdate) -> Instance:
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:update", instance_id)
+            changes = {name: value for name, value in wanted.model_dump(exclude_unset=True).items() if value is not None}
+            if changes.get("name", row.name) != row.name:
+                await self._check_name(session, row.owner, changes["name"])
+                events.emit(session, "instance", row.id, row.owner, "UpdateName", f"Renamed to {changes['name']}")
+            for name, value in changes.items():
+                setattr(row, name, value)
+            _audit(session, actor, "instance:update", row, ", ".join(changes))
+            await session.flush()
+            return store.to_model(row)
+
+    async def start(self, actor: Actor, instance_id: str) -> Instance:
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:start", instance_id)
+            if row.status not in STARTABLE or row.target == Target.DELETED:
+                raise Conflict(f"{row.name} is {row.status}; only a stopped instance can be started.")
+            row.target, row.restarts, row.status_message = Target.RUNNING, 0, ""
+            if row.status != Status.STOPPED:
+                row.status = Status.STOPPED
+            row.steps = []
+            _audit(session, actor, "instance:start", row)
+            events.emit(session, "instance", row.id, row.owner, "StartRequested", f"{actor.user} asked to start it")
+            return store.to_model(row)
+
+    async def stop(self, actor: Actor, instance_id: str) -> Instance:
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:stop", instance_id)
+            _refuse_while_saving(row)
+            if row.status not in STOPPABLE or row.target != Target.RUNNING:
+                raise Conflict(f"{row.name} is {row.status}; only a running instance can be stopped.")
+            row.target = Target.STOPPED
+            _audit(session, actor, "instance:stop", row)
+            events.emit(session, "instance", row.id, row.owner, "StopRequested", f"{actor.user} asked to stop it")
+            return store.to_model(row)
+
+    async def delete(self, actor: Actor, instance_id: str) -> Instance:
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:delete", instance_id)
+            _refuse_while_saving(row)
+            row.target = Target.DELETED
+            if row.status == Status.DELETE_FAILED:
+                row.status = Status.STOPPED
+            _audit(session, actor, "instance:delete", row)
+            events.emit(session, "instance", row.id, row.owner, "DeleteRequested", f"{actor.user} asked to delete it")
+            return store.to_model(row)
+
+    async def switch(self, actor: Actor, instance_id: str, wanted: InstanceSwitch) -> Instance:
+        """Another flavor or image. What needs a restart of a running instance must be agreed to (`restart`)."""
+        if wanted.flavor is None and wanted.image_id is None:
+            raise InvalidInput("Say what to switch to: a flavor, an image, or both.")
+        async with self.database.read() as session:
+            row = await self._row(session, actor, "instance:switch", instance_id)
+            same = wanted.flavor == row.flavor
+        flavor = None if wanted.flavor is None or same else await self.flavors.available(wanted.flavor)
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:switch", instance_id)
+            _refuse_while_saving(row)
+            if row.status not in SWITCHABLE or row.switching or row.target == Target.DELETED:
+                raise Conflict(f"{row.name} is {row.status}; wait until it is running or stopped, then switch.")
+            image = await self._image(session, actor, wanted.image_id) if wanted.image_id else None
+            if image is not None and image.id == row.image_id:
+                image = None
+            self._agree_to_restart(row, flavor, image, wanted.restart)
+            row.target_flavor = flavor.id if flavor else None
+            row.target_image_id = image.id if image else None
+            detail = ", ".join([f"flavor {flavor.id}"] * bool(flavor) + [f"image {image.full_name}" if image else ""])
+            _audit(session, actor, "instance:switch", row, detail.strip(", "))
+            events.emit(session, "instance", row.id, row.owner, "SwitchRequested", f"Switch to {detail.strip(', ')}")
+            return store.to_model(row)
+
+    async def choices(self, actor: Actor, instance_id: str) -> list[FlavorChoice]:
+        """Every flavor with what a switch of this instance to it does."""
+        async with self.database.read() as session:
+            row = await self._row(session, actor, "instance:read", instance_id)
+        current = self.flavors.get(row.flavor)
+        return [self._choice(row, current, offer) for offer in await self.flavors.offers()]
+
+    async def redeem(self, permit: str) -> ServerLaunch:
+        """Trade a permit for how to start its instance's server. Each permit is good once; the Hub alone may ask."""
+        async with self.database.transaction() as session:
+            ticket = await session.get(PermitRow, permit, with_for_update=True)
+            if ticket is None or ticket.used_at is not None:
+                raise NotAllowed("This permit to start a server is unknown or used. Start the instance in the console.")
+            ticket.used_at = now()
+            row = await store.get(session, ticket.instance_id)
+            if row is None or row.target != Target.RUNNING:
+                raise NotAllowed("This instance is not to be started. Start it in the console.")
+            image = await images.get(session, row.image_id)
+            if image is None:
+                raise NotFound(f"The image {row.image_name} of this instance is gone; switch it to another image.")
+            return self.backend.launch(spec_of(row, image, self.flavors.get(row.flavor)))
+
+    def _choice(self, row: InstanceRow, current: Flavor, offer: FlavorOffer) -> FlavorChoice:
+        if offer.id == current.id:
+            return FlavorChoice(flavor=offer, effect=Effect.CURRENT, note="in use")
+        if row.status != Status.RUNNING:
+            return FlavorChoice(flavor=offer, effect=Effect.LIVE, note="applies at the next start")
+        if self._is_live(current, offer):
+            note = "applies now, kernels keep running; libraries loaded already keep their number of threads"
+            return FlavorChoice(flavor=offer, effect=Effect.LIVE, note=note)
+        return FlavorChoice(flavor=offer, effect=Effect.RESTART, note="restarts the instance, about 15 s")
+
+    def _is_live(self, old: Flavor, new: Flavor) -> bool:
+        return isinstance(self.backend, LiveResize) and self.backend.can_resize(old, new)
+
+    def _agree_to_restart(self, row: InstanceRow, flavor: Flavor | None, image: ImageRow | None, agreed: bool) -> None:
+        if agreed or row.status != Status.RUNNING:
+            return
+        live = flavor is None or self._is_live(self.flavors.get(row.flavor), flavor)
+        if image is not None or not live:
+            raise Conflict(
+                "This switch restarts the instance: kernels and terminals end, the files in the work folder stay"
+                + (", packages that you installed are replaced by those of the image" if image else "")
+                + ". Confirm the restart to go on."
+            )
+
+    async def _row(self, session: AsyncSession, actor: Actor, action: str, instance_id: str) -> InstanceRow:
+        row = await store.get(session, instance_id)
+        if row is None:
+            raise NotFound(f"There is no instance {instance_id!r}.")
+        require(actor, action, owner=row.owner, resource_id=row.id, instance_id=row.id)
+        return row
+
+    async def _image(self, session: AsyncSession, actor: Actor, image_id: str | None) -> ImageRow:
+        image = await (images.get(session, image_id) if image_id else images.preferred(session))
+        if image is None:
+            raise InvalidInput(f"There is no image {image_id!r}. `mlplat image list` shows those that you can use.")
+        require(actor, "image:use", owner=image.owner, resource_id=image.id, public=image.public)
+        if image.status != ImageStatus.ACTIVE:
+            raise Conflict(f"Image {image.full_name} is {image.status}; wait until it is ACTIVE.")
+        return image
+
+    async def _check_name(self, session: AsyncSession, owner: str, name: str) -> None:
+        if await store.named(session, owner, name):
+            raise AlreadyExists(f"You have an instance named {name} already. Choose another name.")
+
+    async def _check_quota(self, session: AsyncSession, owner: str) -> None:
+        limit = self.settings.instance_quota
+        if await store.count(session, owner) >= limit:
+            raise QuotaExceeded(f"You have {limit} instances, as many as your quota allows. Delete one first.")
+
+
+def _refuse_while_saving(row: InstanceRow) -> None:
+    if row.saving_image_id:
+        raise Conflict(f"An image of {row.name} is being saved. Wait until that is done.")
+
+
+def _audit(session: AsyncSession, actor: Actor, action: str, row: InstanceRow, detail: str = "") -> None:
+    audit.record(session, actor, action, resource_id=row.id, owner=row.owner, resource_name=row.name, detail=detail)

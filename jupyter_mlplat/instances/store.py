@@ -1,0 +1,142 @@
+"""The tables of instances, and their queries."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.db.base import Base, Owned
+from jupyter_mlplat.instances.models import Instance, InstanceFilter, Status, Step, Target
+
+
+class InstanceRow(Owned, Base):
+    """An instance. The service writes name, description, tags and what is wanted (target…, saving_image_id, attempts);
+    the reconcilers write what is (status, steps, image, flavor)."""
+
+    __tablename__ = "instances"
+    __table_args__ = (
+        Index("uq_instances_owner_name", "owner", "name", unique=True,
+              sqlite_where=text("status != 'DELETED'"), postgresql_where=text("status != 'DELETED'")),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    tags: Mapped[list[Any]] = mapped_column(default=list)
+    status: Mapped[str] = mapped_column(default=Status.INIT, index=True)
+    status_message: Mapped[str] = mapped_column(default="")
+    target: Mapped[str] = mapped_column(default=Target.RUNNING)
+    image_id: Mapped[str] = mapped_column(index=True)
+    image_name: Mapped[str]
+    flavor: Mapped[str]
+    target_image_id: Mapped[str | None]
+    target_flavor: Mapped[str | None]
+    saving_image_id: Mapped[str | None]
+    steps: Mapped[list[Any]] = mapped_column(default=list)
+    restarts: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime | None]
+    last_activity: Mapped[datetime | None]
+
+    @property
+    def switching(self) -> bool:
+        return self.target_image_id is not None or self.target_flavor is not None
+
+
+class PermitRow(Base):
+    """A single-use permit with which the Hub may spawn one instance's server."""
+
+    __tablename__ = "permits"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    instance_id: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    used_at: Mapped[datetime | None]
+
+
+def to_model(row: InstanceRow) -> Instance:
+    """The row as its owner sees it."""
+    return Instance(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        owner=row.owner,
+        workspace=row.workspace,
+        status=Status(row.status),
+        status_message=row.status_message,
+        target=Target(row.target),
+        image_id=row.image_id,
+        image_name=row.image_name,
+        flavor=row.flavor,
+        target_image_id=row.target_image_id,
+        target_flavor=row.target_flavor,
+        steps=[Step.model_validate(step) for step in row.steps],
+        tags=row.tags,
+        url=f"/user/{row.owner}/{row.id}/lab",
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        started_at=row.started_at,
+        last_activity=row.last_activity,
+    )
+
+
+async def get(session: AsyncSession, instance_id: str) -> InstanceRow | None:
+    """The instance of that id, unless it is deleted."""
+    row = await session.get(InstanceRow, instance_id)
+    return row if row is not None and row.status != Status.DELETED else None
+
+
+async def named(session: AsyncSession, owner: str, name: str) -> InstanceRow | None:
+    return await session.scalar(_alive().where(InstanceRow.owner == owner, InstanceRow.name == name))
+
+
+async def count(session: AsyncSession, owner: str) -> int:
+    query = _alive().where(InstanceRow.owner == owner)
+    return await session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+async def using_image(session: AsyncSession, image_id: str) -> list[InstanceRow]:
+    """Instances that run on an image, switch to it, or are being saved as it."""
+    users = (InstanceRow.image_id == image_id) | (InstanceRow.target_image_id == image_id)
+    return list(await session.scalars(_alive().where(users | (InstanceRow.saving_image_id == image_id))))
+
+
+async def find(session: AsyncSession, wanted: InstanceFilter, owner: str | None) -> Page[Instance]:
+    """A page of instances; those of one owner where `owner` is given."""
+    query = _alive()
+    if owner is not None:
+        query = query.where(InstanceRow.owner == owner)
+    for column in ("owner", "status", "flavor", "image_id"):
+        if value := getattr(wanted, column):
+            query = query.where(getattr(InstanceRow, column) == value)
+    if wanted.name:
+        query = query.where(InstanceRow.name.icontains(wanted.name, autoescape=True))
+    order = getattr(InstanceRow, wanted.sort_key)
+    query = query.order_by(order.desc() if wanted.sort_dir == "desc" else order, InstanceRow.id)
+    if wanted.tag:
+        rows = [row for row in await session.scalars(query) if _has_tag(row, wanted.tag)]
+        return _page(rows[wanted.offset : wanted.offset + wanted.limit], len(rows), wanted)
+    total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    return _page(await session.scalars(query.limit(wanted.limit).offset(wanted.offset)), total, wanted)
+
+
+async def reconcilable(session: AsyncSession) -> list[InstanceRow]:
+    """Every instance that is not deleted: the reconciler decides which need work."""
+    return list(await session.scalars(_alive()))
+
+
+def _alive() -> Select[tuple[InstanceRow]]:
+    return select(InstanceRow).where(InstanceRow.status != Status.DELETED)
+
+
+def _page(rows: Iterable[InstanceRow], total: int, wanted: InstanceFilter) -> Page[Instance]:
+    return Page.of([to_model(row) for row in rows], total, wanted.limit, wanted.offset)
+
+
+def _has_tag(row: InstanceRow, wanted: str) -> bool:
+    key, has_value, value = wanted.partition("=")
+    return any(tag["key"] == key and (not has_value or tag["value"] == value) for tag in row.tags)
