@@ -29,6 +29,23 @@ from jupyter_mlplat.storage.service import StorageService
 
 log = logging.getLogger(__name__)
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": words}
+    for status, words in {
+        400: "The request cannot be read",
+        401: "Nobody is signed in",
+        403: "Not allowed from here",
+        404: "Not there, or private to somebody else",
+        409: "The state does not admit it now",
+        413: "Too large",
+        422: "The input cannot be meant",
+        429: "The quota is used up",
+        503: "A part of the platform does not answer",
+        507: "The disk is full",
+    }.items()
+}
+"""The error answers of every route."""
+
 
 @dataclass(frozen=True)
 class Services:
@@ -116,7 +133,9 @@ def install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(request, error.status_code, f"MLPLAT.HTTP_{error.status_code}", str(error.detail), error.headers)
+        return _problem(
+            request, error.status_code, f"MLPLAT.HTTP_{error.status_code}", str(error.detail), error.headers
+        )
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:

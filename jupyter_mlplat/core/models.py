@@ -11,7 +11,7 @@ Row = TypeVar("Row")
 NAME_PATTERN = r"^[A-Za-z0-9\u4e00-\u9fff]([A-Za-z0-9_\-\u4e00-\u9fff]*)$"
 
 ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NAME_PATTERN)]
-"""1 to 64 letters, digits, - and _ (Chinese characters too), beginning with a letter, a digit or a Chinese character."""
+"""1 to 64 letters, digits, - and _ (Chinese characters too); - and _ not at the beginning."""
 
 Description = Annotated[str, StringConstraints(max_length=512)]
 

@@ -101,7 +101,9 @@ class ImageService:
     async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave) -> None:
         for holder in (owner, PLATFORM):
             if await store.named(session, holder, wanted.name, wanted.tag):
-                raise AlreadyExists(f"There is an image {wanted.name}:{wanted.tag} already. Choose another name or tag.")
+                raise AlreadyExists(
+                    f"There is an image {wanted.name}:{wanted.tag} already. Choose another name or tag."
+                )
 
     async def _check_unused(self, session: AsyncSession, row: ImageRow) -> None:
         users = await instances.using_image(session, row.id)

@@ -137,5 +137,5 @@ async def digests(session: AsyncSession) -> set[str]:
     return {digest for digest in found if digest}
 
 
-def _alive() -> Select[tuple[ImageRow]]:
+def _alive() -> Select[ImageRow]:
     return select(ImageRow).where(ImageRow.status != ImageStatus.DELETED)

@@ -249,7 +249,9 @@ class InstanceReconciler(Reconciler):
             fresh_row.restarts += 1
             self._emit(session, fresh_row, "ServerEnded", f"The server ended ({reason}); it is started anew")
 
-    async def _follow(self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], only: Target | None) -> bool:
+    async def _follow(
+        self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], only: Target | None
+    ) -> bool:
         """Store each checkpoint; False (and the work cut off) once the target is no longer `only`."""
         async with aclosing(checkpoints):
             async for checkpoint in checkpoints:

@@ -23,9 +23,7 @@ internal = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depend
 
 
 @router.get("", operation_id="list_instances")
-async def list_instances(
-    actor: Caller, parts: Parts, wanted: Annotated[InstanceFilter, Query()]
-) -> Page[Instance]:
+async def list_instances(actor: Caller, parts: Parts, wanted: Annotated[InstanceFilter, Query()]) -> Page[Instance]:
     """The caller's instances; for an administrator everybody's."""
     return await parts.instances.find(actor, wanted)
 

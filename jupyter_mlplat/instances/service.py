@@ -82,15 +82,16 @@ class InstanceService:
                 flavor=flavor.id,
             )
             session.add(row)
-            events.emit(session, "instance", row.id, row.owner, "Created", f"Created with {image.full_name}, {flavor.id}")
-            _audit(session, actor, "instance:create", row, f"image {image.full_name}, flavor {flavor.id}")
+            detail = f"image {image.full_name}, flavor {flavor.id}"
+            events.emit(session, "instance", row.id, row.owner, "Created", f"Created with {detail}")
+            _audit(session, actor, "instance:create", row, detail)
             await session.flush()
             return store.to_model(row)
 
     async def update(self, actor: Actor, instance_id: str, wanted: InstanceUpdate) -> Instance:
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:update", instance_id)
-            changes = {name: value for name, value in wanted.model_dump(exclude_unset=True).items() if value is not None}
+            changes = wanted.model_dump(exclude_none=True)
             if changes.get("name", row.name) != row.name:
                 await self._check_name(session, row.owner, changes["name"])
                 events.emit(session, "instance", row.id, row.owner, "UpdateName", f"Renamed to {changes['name']}")
@@ -154,9 +155,10 @@ class InstanceService:
             self._agree_to_restart(row, flavor, image, wanted.restart)
             row.target_flavor = flavor.id if flavor else None
             row.target_image_id = image.id if image else None
-            detail = ", ".join([f"flavor {flavor.id}"] * bool(flavor) + [f"image {image.full_name}" if image else ""])
-            _audit(session, actor, "instance:switch", row, detail.strip(", "))
-            events.emit(session, "instance", row.id, row.owner, "SwitchRequested", f"Switch to {detail.strip(', ')}")
+            parts = [f"flavor {flavor.id}" if flavor else "", f"image {image.full_name}" if image else ""]
+            detail = ", ".join(part for part in parts if part) or "what it has"
+            _audit(session, actor, "instance:switch", row, detail)
+            events.emit(session, "instance", row.id, row.owner, "SwitchRequested", f"Switch to {detail}")
             return store.to_model(row)
 
     async def choices(self, actor: Actor, instance_id: str) -> list[FlavorChoice]:

@@ -129,7 +129,7 @@ async def reconcilable(session: AsyncSession) -> list[InstanceRow]:
     return list(await session.scalars(_alive()))
 
 
-def _alive() -> Select[tuple[InstanceRow]]:
+def _alive() -> Select[InstanceRow]:
     return select(InstanceRow).where(InstanceRow.status != Status.DELETED)
 
 

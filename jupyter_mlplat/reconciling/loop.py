@@ -46,7 +46,7 @@ class Reconciler(ABC):
                     await self._round()
                     await subscription.wait(ROUND_SECONDS)
         finally:
-            await self._stop()
+            await self._shut_down()
 
     async def _round(self) -> None:
         try:
@@ -85,7 +85,7 @@ class Reconciler(ABC):
             log.exception("reconciling %s %s failed", self.noun, resource_id)
             self._not_before[resource_id] = time.monotonic() + 5
 
-    async def _stop(self) -> None:
+    async def _shut_down(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -1,0 +1,140 @@
+"""The platform process: builds every part, owns nothing else."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+
+from jupyter_mlplat import __version__
+from jupyter_mlplat.access.identity import HubIdentities
+from jupyter_mlplat.access.routes import router as access_router
+from jupyter_mlplat.access.sessions import Sessions
+from jupyter_mlplat.audit.routes import router as audit_router
+from jupyter_mlplat.backends import choose
+from jupyter_mlplat.backends.choose import Backends
+from jupyter_mlplat.console.routes import router as console_router
+from jupyter_mlplat.core.settings import Settings
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.db.migrate import migrate
+from jupyter_mlplat.events.broker import Broker
+from jupyter_mlplat.events.routes import router as events_router
+from jupyter_mlplat.flavors.routes import router as flavors_router
+from jupyter_mlplat.flavors.service import FlavorService, read_catalog
+from jupyter_mlplat.http import PROBLEMS, Services, install_errors
+from jupyter_mlplat.images.reconcile import ImageReconciler
+from jupyter_mlplat.images.routes import router as images_router
+from jupyter_mlplat.images.service import ImageService
+from jupyter_mlplat.instances.reconcile import InstanceReconciler
+from jupyter_mlplat.instances.routes import internal as internal_router
+from jupyter_mlplat.instances.routes import router as instances_router
+from jupyter_mlplat.instances.service import InstanceService
+from jupyter_mlplat.jobs.reconcile import JobReconciler
+from jupyter_mlplat.jobs.routes import bundles as bundles_router
+from jupyter_mlplat.jobs.routes import router as jobs_router
+from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.quotas.routes import router as quotas_router
+from jupyter_mlplat.reconciling.loop import Reconciler
+from jupyter_mlplat.storage.routes import router as storage_router
+from jupyter_mlplat.storage.service import StorageService
+
+ROUTERS = (
+    access_router, flavors_router, instances_router, images_router, jobs_router, bundles_router,
+    storage_router, events_router, audit_router, quotas_router, internal_router,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What `build` made: the parts that routes call, and the reconcilers that run beside them."""
+
+    parts: Services
+    reconcilers: tuple[Reconciler, ...]
+    backends: Backends
+
+
+def build(settings: Settings) -> Platform:
+    """Every part of the platform, wired; nothing is started yet."""
+    broker = Broker()
+    database = Database(settings.database, broker.committed)
+    backends = choose.backends(settings)
+    flavors = FlavorService(read_catalog(settings.flavor_catalog), backends.instances)
+    storage = StorageService(database, settings)
+    parts = Services(
+        settings=settings,
+        database=database,
+        broker=broker,
+        identities=HubIdentities(settings.hub_api_url),
+        sessions=Sessions(settings.hub_secret.get_secret_value()),
+        flavors=flavors,
+        instances=InstanceService(database, backends.instances, flavors, settings),
+        images=ImageService(database, backends.images),
+        jobs=JobService(database, backends.jobs, flavors, storage, settings),
+        storage=storage,
+    )
+    reconcilers = (
+        InstanceReconciler(database, broker, backends.instances, backends.images, flavors),
+        ImageReconciler(database, broker, backends.images, backends.instances, flavors),
+        JobReconciler(database, broker, backends.jobs, backends.images, flavors, storage, settings),
+    )
+    return Platform(parts, reconcilers, backends)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The web application; its lifespan migrates the database and runs the reconcilers."""
+    platform = build(settings)
+    prefix = settings.service_prefix.rstrip("/")
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(migrate, settings.database)
+        tasks = [asyncio.create_task(reconciler.run()) for reconciler in platform.reconcilers]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await platform.backends.close()
+        await platform.parts.identities.close()
+        await platform.parts.database.close()
+
+    app = FastAPI(
+        title="jupyter-mlplat",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=f"{prefix}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = platform.parts
+    install_errors(app)
+    api = APIRouter(prefix=f"{prefix}/v1", responses=PROBLEMS)
+    for router in ROUTERS:
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(console_router, prefix=prefix)
+    return app
+
+
+def main() -> None:
+    """Serve on 127.0.0.1 until told to stop; settings come from the environment."""
+    logging.basicConfig(
+        level=os.environ.get("MLPLAT_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = Settings()  # type: ignore[call-arg]
+    uvicorn.run(
+        create_app(settings),
+        host="127.0.0.1",
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The back end that the settings name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from jupyter_mlplat.backends.base import ImageBackend, InstanceBackend, JobBackend
+from jupyter_mlplat.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Backends:
+    """One back end's capabilities, and what closes its connections."""
+
+    instances: InstanceBackend
+    images: ImageBackend
+    jobs: JobBackend
+    close: Callable[[], Awaitable[None]]
+
+
+def backends(settings: Settings) -> Backends:
+    """Build the back end named by `settings.backend`; only that one is imported."""
+    return _memory() if settings.backend == "memory" else _local(settings)
+
+
+def _local(settings: Settings) -> Backends:
+    from jupyter_mlplat.backends.local.environments import Environments
+    from jupyter_mlplat.backends.local.images import LocalImages
+    from jupyter_mlplat.backends.local.instances import LocalInstances
+    from jupyter_mlplat.backends.local.jobs import LocalJobs
+    from jupyter_mlplat.hub.client import HubClient
+
+    hub = HubClient(settings.hub_api_url, settings.hub_api_token.get_secret_value())
+    environments = Environments(settings.data_dir)
+    api = f"http://127.0.0.1:{settings.port}{settings.service_prefix}v1"
+    instances = LocalInstances(settings.data_dir, hub, environments, api, settings.service_prefix)
+    return Backends(
+        instances, LocalImages(settings.data_dir, environments), LocalJobs(settings.data_dir, environments), hub.close
+    )
+
+
+def _memory() -> Backends:
+    from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs
+
+    async def close() -> None:
+        """Nothing is open."""
+
+    return Backends(MemoryInstances(), MemoryImages(), MemoryJobs(), close)

@@ -1,0 +1,117 @@
+"""What the platform asks of the Hub: servers started, stopped and looked at."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from jupyter_mlplat.errors import BackendFailure, MlplatError, NotFound
+
+POLL_SECONDS = 0.05
+
+
+class SpawnFailed(MlplatError):
+    """The Hub could not start a server; the message says why."""
+
+    code = "MLPLAT.SPAWN_FAILED"
+
+
+@dataclass(frozen=True)
+class HubServer:
+    """A named server as the Hub sees it."""
+
+    ready: bool
+    pending: str | None
+    stopped: bool
+    last_activity: datetime | None
+
+
+class HubClient:
+    """The Hub's REST API with the platform's own token. BackendFailure while the Hub does not answer."""
+
+    def __init__(self, api_url: str, token: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=api_url, headers={"Authorization": f"token {token}"}, timeout=httpx.Timeout(30)
+        )
+
+    async def server(self, user: str, name: str) -> HubServer | None:
+        """The server as it is, None where the Hub has none."""
+        answer = await self._ask("GET", f"/users/{quote(user)}", params={"include_stopped_servers": "1"})
+        if answer.status_code == 404:
+            return None
+        model = answer.json().get("servers", {}).get(name)
+        return _server(model) if model else None
+
+    async def start(self, user: str, name: str, permit: str) -> None:
+        """Ask for the server and wait until it answers; SpawnFailed where it does not come up."""
+        await self._ensure_user(user)
+        path = f"/users/{quote(user)}/servers/{quote(name)}"
+        answer = await self._ask("POST", path, json={"permit": permit})
+        if answer.status_code not in (201, 202) and not _already(answer):
+            raise SpawnFailed(_reason(answer))
+        while True:
+            server = await self.server(user, name)
+            if server and server.ready:
+                return
+            if server is None or not server.pending:
+                raise SpawnFailed("The server did not come up; its log (server.log of the instance) says why.")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def stop(self, user: str, name: str) -> None:
+        """Stop the server and wait until it is gone; no server is no error."""
+        path = f"/users/{quote(user)}/servers/{quote(name)}"
+        while True:
+            server = await self.server(user, name)
+            if server is None or (server.stopped and not server.pending):
+                return
+            if server.pending != "stop":
+                answer = await self._ask("DELETE", path)
+                if answer.is_error and answer.status_code not in (400, 404):
+                    raise BackendFailure(f"The Hub did not stop the server: {_reason(answer)}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def forget(self, user: str, name: str) -> None:
+        """Remove a stopped server from the Hub's records."""
+        path = f"/users/{quote(user)}/servers/{quote(name)}"
+        await self._ask("DELETE", path, json={"remove": True})
+
+    async def _ensure_user(self, user: str) -> None:
+        answer = await self._ask("POST", f"/users/{quote(user)}")
+        if answer.status_code not in (201, 409):
+            raise NotFound(f"The Hub does not admit a user {user!r}: {_reason(answer)}")
+
+    async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = await self._client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise BackendFailure(f"The Hub does not answer ({type(error).__name__}).") from error
+        if answer.status_code in (502, 503, 504):
+            raise BackendFailure("The Hub is busy or being restarted.")
+        return answer
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _server(model: dict[str, Any]) -> HubServer:
+    active = model.get("last_activity")
+    return HubServer(
+        ready=bool(model.get("ready")),
+        pending=model.get("pending"),
+        stopped=bool(model.get("stopped")),
+        last_activity=datetime.fromisoformat(active.replace("Z", "+00:00")) if active else None,
+    )
+
+
+def _already(answer: httpx.Response) -> bool:
+    return answer.status_code == 400 and ("already running" in answer.text or "is pending" in answer.text)
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("message", answer.text))
+    except ValueError:
+        return answer.text[:200]
