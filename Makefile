@@ -1,0 +1,55 @@
+# Everything is set up in .venv; each target installs what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup up down demo test check format lock screenshots bench-embedded clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements-dev.lock package.json package-lock.json
+	$(PYTHON) scripts/require.py
+	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet "uv>=0.8")
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	npm ci --no-audit --no-fund --loglevel=error
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+up: setup
+	$(BIN)/mlplat up
+
+down: setup
+	$(BIN)/mlplat down
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup
+	npm test
+	$(BIN)/python -m pytest tests/unit tests/contract tests/http tests/hub tests/ui
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	npm run --silent lint:check
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	npm run --silent lint
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --group dev pyproject.toml -o requirements-dev.lock
+	npm install --package-lock-only
+
+screenshots: setup
+	$(BIN)/python -m pytest tests/ui --screenshots docs/images
+
+bench-embedded: setup
+	$(BIN)/python -m benchmarks.embedded
+
+clean:
+	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/hub/proxy
