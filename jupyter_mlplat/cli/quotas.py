@@ -1,0 +1,36 @@
+"""`mlplat quota`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jupyter_mlplat.cli.formats import number
+from jupyter_mlplat.cli.options import Json
+from jupyter_mlplat.cli.output import Column, show_json, show_table
+from jupyter_mlplat.cli.session import platform
+
+if TYPE_CHECKING:
+    from jupyter_mlplat.sdk.models import Quota
+
+app = typer.Typer(help="Quotas: how much you may have.", no_args_is_help=True)
+
+
+@app.callback()
+def _quota() -> None:
+    pass
+
+
+@app.command()
+def show(as_json: Json = False) -> None:
+    """Show what you use and how much of it you may."""
+    with platform() as client:
+        found = client.quotas.list()
+    if as_json:
+        show_json(found)
+        return
+    columns: list[Column[Quota]] = [
+        Column("OF", lambda row: row.noun.replace("_", " ")),
+        Column("USED", lambda row: number(row.used), right=True),
+        Column("LIMIT", lambda row: "none" if row.limit is None else number(row.limit), right=True),
+    ]
+    show_table(found, columns, empty="No quota is set.")

@@ -1,0 +1,235 @@
+"""Training jobs."""
+
+import codecs
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jupyter_mlplat.errors import NotFound
+from jupyter_mlplat.events.models import Event
+from jupyter_mlplat.jobs.models import FINAL, Job, JobFile, MetricPoint, Phase, Scalar
+from jupyter_mlplat.sdk.failures import Disconnected, Unreachable
+from jupyter_mlplat.sdk.identifiers import looks_like_id
+from jupyter_mlplat.sdk.images import Images
+from jupyter_mlplat.sdk.submission import Sent, Submission
+from jupyter_mlplat.sdk.waiting import PATIENCE, wait_until
+from jupyter_mlplat.sdk.wire import Wire
+
+JobList = list[Job]
+EventList = list[Event]
+MetricPointList = list[MetricPoint]
+JobFileList = list[JobFile]
+Paths = list[Path]
+
+RECONNECT_PAUSE = 0.5
+
+
+class Jobs:
+    """`client.jobs`. Every method takes a job's id; `find` turns a number or a name into a job."""
+
+    def __init__(self, wire: Wire, images: Images) -> None:
+        self._wire = wire
+        self._images = images
+
+    def submit(
+        self,
+        path: str | Path | Submission,
+        *,
+        name: str | None = None,
+        description: str = "",
+        image: str | None = None,
+        flavor: str | None = None,
+        nodes: int = 1,
+        parameters: Mapping[str, Scalar] | None = None,
+        environment: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        retries: int = 0,
+        sent: Sent | None = None,
+    ) -> Job:
+        """Submit a notebook or a script with the files of its folder; the job, which goes on by itself.
+
+        `image` is NAME, NAME:TAG or an id; None is the platform's default. `inputs` and `outputs` map names to obs://
+        URLs. `sent` is called with (bytes sent, bytes in all) while the files go up.
+        """
+        submission = path if isinstance(path, Submission) else Submission(Path(path))
+        fields: dict[str, Any] = {
+            "name": name or submission.name,
+            "description": description,
+            "image_id": self._images.find(image).id if image else None,
+            "flavor": flavor,
+            "nodes": nodes,
+            "parameters": dict(parameters or {}),
+            "environment": dict(environment or {}),
+            "inputs": _channels(inputs),
+            "outputs": _channels(outputs),
+            "retries": retries,
+        }
+        return self._wire.call("POST", "/jobs", Job, json=fields | submission.upload(self._wire, sent))
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        phase: Phase | None = None,
+        instance_id: str | None = None,
+        limit: int | None = None,
+    ) -> JobList:
+        """Jobs that match, newest first."""
+        filters = {"name": name, "phase": phase and phase.value, "instance_id": instance_id}
+        return self._wire.all("/jobs", Job, limit, filters)
+
+    def get(self, job_id: str) -> Job:
+        return self._wire.call("GET", _path(job_id), Job)
+
+    def find(self, reference: str) -> Job:
+        """The job that is meant by a number (7 or #7), an id, or a name (the latest of that name); one's own first."""
+        if looks_like_id(reference):
+            with suppress(NotFound):
+                return self.get(reference)
+        number = reference.removeprefix("#")
+        if number.isdecimal():
+            matching = (job for job in self._rows(None) if job.number == int(number))
+        else:
+            matching = (job for job in self._rows(reference) if job.name == reference)
+        foreign: Job | None = None
+        for job in matching:
+            if job.owner == self._wire.user:
+                return job
+            foreign = foreign or job
+        if foreign is None:
+            raise NotFound(f"There is no job {reference!r}. `mlplat job list` shows those that there are.")
+        return foreign
+
+    def stop(self, job_id: str) -> Job:
+        return self._wire.call("POST", f"{_path(job_id)}/stop", Job)
+
+    def rerun(self, job_id: str) -> Job:
+        """Submit it again with the same files, parameters and channels; the new job."""
+        return self._wire.call("POST", f"{_path(job_id)}/rerun", Job)
+
+    def delete(self, job_id: str) -> Job:
+        """Delete it with all that it left but what lies in its output channels."""
+        return self._wire.call("DELETE", _path(job_id), Job)
+
+    def wait(self, job_id: str, *, timeout: float | None = None, seen: Callable[[Job], None] | None = None) -> Job:
+        """The job once it has ended, however it ended; `seen` gets each reading."""
+        return wait_until(
+            lambda: self.get(job_id),
+            lambda job: job.phase in FINAL,
+            what=f"the job {job_id} to end",
+            timeout=timeout,
+            seen=seen,
+        )
+
+    def logs(self, job_id: str, *, node: int = 0, offset: int = 0, follow: bool = False) -> Iterator[str]:
+        """The log from a byte offset, piece by piece; with `follow` until the job ends, over broken connections."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        pieces = self._followed(job_id, node, offset) if follow else self._written(job_id, node, offset)
+        for piece in pieces:
+            yield decoder.decode(piece)
+        yield decoder.decode(b"", final=True)
+
+    def events(self, job_id: str) -> EventList:
+        """What happened to it, oldest first."""
+        return self._wire.all(f"{_path(job_id)}/events", Event)
+
+    def metrics(self, job_id: str) -> MetricPointList:
+        """What the job logged with `mlplat.log(…)`, oldest first."""
+        return self._wire.call("GET", f"{_path(job_id)}/metrics", list[MetricPoint])
+
+    def notebook(self, job_id: str) -> dict[str, Any]:
+        """The executed notebook as far as it is, as nbformat JSON. NotFound for a script."""
+        return self._wire.call("GET", f"{_path(job_id)}/notebook", dict[str, Any])
+
+    def files(self, job_id: str) -> JobFileList:
+        """The files that it left."""
+        return self._wire.call("GET", f"{_path(job_id)}/files", list[JobFile])
+
+    def download(self, job_id: str, directory: str | Path, *, seen: Callable[[str, int], None] | None = None) -> Paths:
+        """All files that it left, into `directory`; their paths. `seen` is called with (path, bytes) after each."""
+        target = Path(directory)
+        target.mkdir(parents=True, exist_ok=True)
+        with self._wire.stream("GET", f"{_path(job_id)}/archive") as response:
+            body = io.BufferedReader(_Body(response.iter_bytes()), 1 << 16)
+            with tarfile.open(fileobj=body, mode="r|gz") as archive:
+                return list(_extract(archive, target, seen))
+
+    def _rows(self, name: str | None) -> Iterator[Job]:
+        return self._wire.rows("/jobs", Job, {"name": name})
+
+    def _written(self, job_id: str, node: int, offset: int) -> Iterator[bytes]:
+        """What is in the log now. An answer may hold less than all, so the end is an empty one."""
+        while True:
+            before = offset
+            with self._wire.stream("GET", f"{_path(job_id)}/logs", params={"node": node, "offset": offset}) as response:
+                for piece in response.iter_bytes():
+                    offset += len(piece)
+                    yield piece
+            if offset == before:
+                return
+
+    def _followed(self, job_id: str, node: int, offset: int) -> Iterator[bytes]:
+        lost_at: float | None = None
+        while True:
+            asked = {"node": node, "offset": offset, "follow": True}
+            try:
+                with self._wire.stream("GET", f"{_path(job_id)}/logs", params=asked) as response:
+                    lost_at = None
+                    for piece in response.iter_bytes():
+                        offset += len(piece)
+                        yield piece
+                ended = self.get(job_id).phase in FINAL
+            except (Unreachable, Disconnected):
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > PATIENCE:
+                    raise
+                ended = False
+            if ended:
+                # a platform that was shut down ends its streams early, so look once more
+                yield from self._written(job_id, node, offset)
+                return
+            time.sleep(RECONNECT_PAUSE)
+
+
+class _Body(io.RawIOBase):
+    """The pieces of an answer as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = piece
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _extract(archive: tarfile.TarFile, target: Path, seen: Callable[[str, int], None] | None) -> Iterator[Path]:
+    for member in archive:
+        archive.extract(member, target, filter="data")
+        if member.isfile():
+            if seen is not None:
+                seen(member.name, member.size)
+            yield target / member.name
+
+
+def _channels(urls: Mapping[str, str] | None) -> list[dict[str, str]]:
+    return [{"name": name, "url": url} for name, url in (urls or {}).items()]
+
+
+def _path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"

@@ -1,0 +1,76 @@
+"""The files of a job on their way to the platform."""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jupyter_mlplat.errors import InvalidInput, NotFound
+from jupyter_mlplat.jobs.bundle import Survey, pack, survey
+from jupyter_mlplat.jobs.models import Bundle, Kind
+from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, inspect, kernel_of, kind_of, read
+from jupyter_mlplat.sdk.wire import Wire
+
+CHUNK = 1 << 20
+
+Sent = Callable[[int, int], None]
+"""Called with (bytes sent, bytes in all)."""
+
+
+class Submission:
+    """A notebook or script with the files of its folder. Raises InvalidInput, NotFound or TooLarge."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise NotFound(f"There is no file {path}.")
+        if kind_of(path.name) is Kind.NOTEBOOK:
+            _check(path)
+        self.survey: Survey = survey(path.absolute().parent, path.name)
+        self.name = job_name(path.stem)
+
+    def upload(self, wire: Wire, sent: Sent | None = None) -> dict[str, str]:
+        """Pack the files and send them unless the platform has them; the fields of JobCreate that name them."""
+        with self._packed() as (file, bundle):
+            if not _is_there(wire, bundle.digest):
+                headers = {"Content-Length": str(bundle.size), "Content-Type": "application/zstd"}
+                pieces = _pieces(file, bundle.size, sent)
+                wire.send("PUT", f"/bundles/{bundle.digest}", content=pieces, headers=headers)
+        return {"bundle": bundle.digest, "entry": self.survey.entry}
+
+    @contextmanager
+    def _packed(self) -> Iterator[tuple[Path, Bundle]]:
+        with tempfile.TemporaryDirectory(prefix="mlplat-") as folder:
+            target = Path(folder, "bundle.tar.zst")
+            yield target, pack(self.survey, target)
+
+
+def job_name(stem: str) -> str:
+    """A job's name from a file's: what a name may not hold becomes -."""
+    cleaned = re.sub(r"[^A-Za-z0-9_\u4e00-\u9fff-]+", "-", stem).strip("-_")
+    return cleaned[:64] or "job"
+
+
+def _check(path: Path) -> None:
+    """Refuse a notebook that cannot run. Which kernels the image has is not known here: the job says so itself."""
+    facts = inspect(path, {*PYTHON_KERNELS, kernel_of(read(path))})
+    if facts.problems:
+        raise InvalidInput(" ".join(facts.problems))
+
+
+def _is_there(wire: Wire, digest: str) -> bool:
+    try:
+        wire.call("GET", f"/bundles/{digest}", Bundle)
+    except NotFound:
+        return False
+    return True
+
+
+def _pieces(file: Path, size: int, sent: Sent | None) -> Iterator[bytes]:
+    done = 0
+    with file.open("rb") as stream:
+        while piece := stream.read(CHUNK):
+            yield piece
+            done += len(piece)
+            if sent is not None:
+                sent(done, size)
