@@ -1,0 +1,135 @@
+"""Writes a layer: members in, tar+zstd out, digests told."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from jupyter_mlplat.oci.compression import Compressed, CompressedStream
+from jupyter_mlplat.oci.member import BLOCK, Kind, Member, header, padding
+
+_CHUNK = 1 << 20
+_WHOLE = 8 << 20
+"""Files up to this size are read at once, so that one that changes meanwhile can be read again."""
+
+_ATTEMPTS = 5
+
+
+class SourceChanged(Exception):
+    """A file was changed or removed while it was read; `path` is its place in the image."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class Cancelled(Exception):
+    """Nobody wants the layer any more."""
+
+
+def write_layer(
+    members: Iterable[Member], out: BinaryIO, *, written: Callable[[int], None] = lambda _: None
+) -> Compressed:
+    """Write `members`, in their order, to `out`.
+
+    `written` is told the bytes of file content as they go; what it raises ends the writing. Raises SourceChanged for a
+    file that does not hold still: the layer is then worthless, and the caller may look at the folder anew.
+    """
+    with CompressedStream(out) as stream:
+        tape = _Tape(stream, written)
+        for member in members:
+            tape.add(member)
+        tape.flush(b"\0" * (2 * BLOCK))
+        return stream.finish()
+
+
+class _Tape:
+    """Gathers small things, so that each chunk is worth a thread's while."""
+
+    def __init__(self, stream: CompressedStream, written: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._written = written
+        self._pending: list[bytes] = []
+        self._size = 0
+
+    def add(self, member: Member) -> None:
+        if member.kind is not Kind.FILE or member.source is None:
+            self._put(header(member))
+        elif member.size <= _WHOLE or member.transform is not None:
+            content, mode = _read_whole(member.path, member.source)
+            content = member.transform(content) if member.transform else content
+            self._put(header(replace(member, size=len(content), mode=mode & 0o777)), content, padding(len(content)))
+            self._written(len(content))
+        else:
+            self._stream_file(member, member.source)
+
+    def flush(self, last: bytes = b"") -> None:
+        self._stream.write(b"".join([*self._pending, last]))
+        self._pending, self._size = [], 0
+
+    def _put(self, *pieces: bytes) -> None:
+        self._pending.extend(pieces)
+        self._size += sum(map(len, pieces))
+        if self._size >= _CHUNK:
+            self.flush()
+
+    def _stream_file(self, member: Member, source: Path) -> None:
+        descriptor = _open(member.path, source)
+        try:
+            before = os.fstat(descriptor)
+            self._put(header(replace(member, size=before.st_size, mode=before.st_mode & 0o777)))
+            self.flush()
+            self._copy(member.path, descriptor, before.st_size)
+            self._put(padding(before.st_size))
+            if _state(before) != _state(os.fstat(descriptor)):
+                raise SourceChanged(member.path)
+        finally:
+            os.close(descriptor)
+
+    def _copy(self, path: str, descriptor: int, left: int) -> None:
+        while left:
+            chunk = os.read(descriptor, min(left, 4 * _CHUNK))
+            if not chunk:
+                raise SourceChanged(path)
+            self._stream.write(chunk)
+            self._written(len(chunk))
+            left -= len(chunk)
+
+
+def _read_whole(path: str, source: Path) -> tuple[bytes, int]:
+    """The content and the mode of a small file, read again if it changes meanwhile."""
+    for _ in range(_ATTEMPTS):
+        descriptor = _open(path, source)
+        try:
+            before = os.fstat(descriptor)
+            content = _read_up_to(descriptor, before.st_size + 1)
+            if len(content) == before.st_size and _state(before) == _state(os.fstat(descriptor)):
+                return content, before.st_mode
+        finally:
+            os.close(descriptor)
+    raise SourceChanged(path)
+
+
+def _read_up_to(descriptor: int, size: int) -> bytes:
+    pieces = []
+    while size and (piece := os.read(descriptor, size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _open(path: str, source: Path) -> int:
+    try:
+        return os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceChanged(path) from error
+    except OSError as error:
+        # What was a file became a link meanwhile.
+        if source.is_symlink():
+            raise SourceChanged(path) from error
+        raise
+
+
+def _state(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
