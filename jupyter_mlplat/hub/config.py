@@ -1,0 +1,145 @@
+"""The configuration of the Hub, as functions over plain values.
+
+`hub/jupyterhub_config.py` calls `configure` with what the supervisor put into the environment.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlplat.hub.roles import SERVER_TOKEN_SCOPES, SERVICE, SERVICE_CLIENT_SCOPES, SUPERVISOR, roles
+
+HERE = Path(__file__).parent
+DEFAULT_AUTHENTICATOR = "jupyter_mlplat.hub.login.LoginTokenAuthenticator"
+SPAWNER = "jupyter_mlplat.hub.spawner.MlplatSpawner"
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """All that the Hub is told. Ports are on 127.0.0.1; secrets are text; `owner` is the owner's user name."""
+
+    data_dir: Path
+    public_port: int
+    hub_port: int
+    proxy_api_port: int
+    platform_port: int
+    owner: str
+    proxy_token: str
+    platform_token: str
+    supervisor_token: str
+    hub_secret: str
+    cookie_secret: str
+    authenticator: str = DEFAULT_AUTHENTICATOR
+    nursery: bool = True
+
+    VARIABLE = "MLPLAT_HUB_SETTINGS"
+
+    def to_environment(self) -> dict[str, str]:
+        """As one environment variable; only processes of the same person can read it."""
+        return {self.VARIABLE: json.dumps({**vars(self), "data_dir": str(self.data_dir)})}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "HubSettings":
+        """What `to_environment` wrote."""
+        fields = json.loads(environment[cls.VARIABLE])
+        return cls(**{**fields, "data_dir": Path(fields["data_dir"])})
+
+    @property
+    def hub_url(self) -> str:
+        return f"http://{HOST}:{self.hub_port}"
+
+    @property
+    def platform_url(self) -> str:
+        """Where the platform's REST API is, reached directly."""
+        return f"http://{HOST}:{self.platform_port}/services/{SERVICE}/v1"
+
+
+def configure(c: Any, settings: HubSettings) -> None:
+    """Fill the configuration object `c` of jupyterhub_config.py."""
+    configure_addresses(c, settings)
+    configure_storage(c, settings)
+    configure_lifecycle(c)
+    configure_services(c, settings)
+    configure_spawner(c, settings)
+    configure_authenticator(c, settings)
+    configure_pages(c)
+
+
+def configure_addresses(c: Any, settings: HubSettings) -> None:
+    """Everything on the loopback; the proxy is started by the supervisor."""
+    c.JupyterHub.bind_url = f"http://{HOST}:{settings.public_port}"
+    c.JupyterHub.hub_bind_url = settings.hub_url
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http://{HOST}:{settings.proxy_api_port}"
+    c.ConfigurableHTTPProxy.auth_token = settings.proxy_token
+
+
+def configure_storage(c: Any, settings: HubSettings) -> None:
+    """The Hub's own database; an older one is brought up to date (JupyterHub keeps a copy of it)."""
+    c.JupyterHub.db_url = f"sqlite:///{settings.data_dir / 'hub' / 'hub.sqlite'}"
+    c.JupyterHub.cookie_secret = bytes.fromhex(settings.cookie_secret)
+    c.JupyterHub.upgrade_db = True
+
+
+def configure_lifecycle(c: Any) -> None:
+    """Servers outlive the Hub; several per user; bursts of starts wait in the platform, not in the Hub."""
+    c.JupyterHub.cleanup_servers = False
+    c.JupyterHub.cleanup_proxy = False
+    c.JupyterHub.allow_named_servers = True
+    c.JupyterHub.concurrent_spawn_limit = 50
+    c.JupyterHub.last_activity_interval = 60
+    c.JupyterHub.shutdown_on_logout = False
+
+
+def configure_services(c: Any, settings: HubSettings) -> None:
+    """The platform, with a login of its own for the console, and the supervisor's key."""
+    c.JupyterHub.services = [
+        {
+            "name": SERVICE,
+            "url": f"http://{HOST}:{settings.platform_port}",
+            "api_token": settings.platform_token,
+            "oauth_no_confirm": True,
+            "oauth_client_allowed_scopes": SERVICE_CLIENT_SCOPES,
+            "display": False,
+        },
+        {"name": SUPERVISOR, "api_token": settings.supervisor_token, "display": False},
+    ]
+    c.JupyterHub.load_roles = roles(settings.owner)
+
+
+def configure_spawner(c: Any, settings: HubSettings) -> None:
+    """Servers are started only against a permit of the platform, with tokens that are worth little."""
+    c.JupyterHub.spawner_class = SPAWNER
+    c.Spawner.server_token_scopes = SERVER_TOKEN_SCOPES
+    c.Spawner.env_keep = []
+    c.Spawner.default_url = "/lab"
+    c.Spawner.poll_interval = 5
+    c.Spawner.start_timeout = 120
+    c.MlplatSpawner.platform_url = settings.platform_url
+    c.MlplatSpawner.hub_secret = settings.hub_secret
+    c.MlplatSpawner.nursery_socket = str(settings.data_dir / "run" / "nursery.sock") if settings.nursery else ""
+
+
+def configure_authenticator(c: Any, settings: HubSettings) -> None:
+    """Login tokens, or the authenticator of the owner's choice with what `hub_config.py` says of it."""
+    c.JupyterHub.authenticator_class = settings.authenticator
+    c.Authenticator.auth_refresh_age = 60
+    if settings.authenticator == DEFAULT_AUTHENTICATOR:
+        c.LoginTokenAuthenticator.logins_file = str(settings.data_dir / "secrets" / "logins.json")
+
+
+def configure_pages(c: Any) -> None:
+    """Who lands at the Hub is sent to the console."""
+    c.JupyterHub.default_url = f"/services/{SERVICE}/"
+    c.JupyterHub.redirect_to_server = False
+    c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.template_vars = {"console_url": f"/services/{SERVICE}/"}
+
+
+def extra_config(settings: HubSettings) -> Path | None:
+    """The owner's own `hub_config.py`, if there is one: for the traits of another authenticator."""
+    path = settings.data_dir / "hub_config.py"
+    return path if path.is_file() else None
