@@ -157,8 +157,11 @@ class Jobs:
         target.mkdir(parents=True, exist_ok=True)
         with self._wire.stream("GET", f"{_path(job_id)}/archive") as response:
             body = io.BufferedReader(_Body(response.iter_bytes()), 1 << 16)
-            with tarfile.open(fileobj=body, mode="r|gz") as archive:
-                return list(_extract(archive, target, seen))
+            try:
+                with tarfile.open(fileobj=body, mode="r|gz") as archive:
+                    return list(_extract(archive, target, seen))
+            except tarfile.TarError as error:
+                raise Disconnected(f"The files of the job did not arrive whole: {error}. Try again.") from error
 
     def _rows(self, name: str | None) -> Iterator[Job]:
         return self._wire.rows("/jobs", Job, {"name": name})
