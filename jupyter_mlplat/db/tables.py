@@ -1,0 +1,22 @@
+"""Every table of the platform: importing this module fills `Base.metadata`."""
+
+from jupyter_mlplat.audit.store import AuditRow
+from jupyter_mlplat.db.base import Base
+from jupyter_mlplat.events.store import EventRow
+from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances.store import InstanceRow, PermitRow
+from jupyter_mlplat.jobs.store import BundleRow, JobNumberRow, JobRow
+from jupyter_mlplat.reconciling.leases import LeaseRow
+
+__all__ = [
+    "AuditRow",
+    "Base",
+    "BundleRow",
+    "EventRow",
+    "ImageRow",
+    "InstanceRow",
+    "JobNumberRow",
+    "JobRow",
+    "LeaseRow",
+    "PermitRow",
+]
