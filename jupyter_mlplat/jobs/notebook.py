@@ -165,6 +165,15 @@ def inject(notebook: Notebook, parameters: "Mapping[str, Scalar]") -> Notebook:
     return result
 
 
+def ready_to_run(path: Path, parameters: "Mapping[str, Scalar]") -> Notebook:
+    """The notebook in a file with the given parameters and without the output of earlier runs."""
+    notebook = inject(read(path), parameters)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return notebook
+
+
 def check(notebook: Notebook, parameters: "Mapping[str, Scalar]") -> "dict[str, Scalar]":
     """The given parameters as the notebook wants them (an int for a float becomes one). Raises as `inject` does."""
     return _checked(_declared(notebook), parameters)
