@@ -60,7 +60,7 @@ class _Tape:
             content, mode = _read_whole(member.path, member.source)
             content = member.transform(content) if member.transform else content
             self._put(header(replace(member, size=len(content), mode=mode & 0o777)), content, padding(len(content)))
-            self._written(len(content))
+            self._written(member.size)
         else:
             self._stream_file(member, member.source)
 

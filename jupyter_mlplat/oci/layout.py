@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.errors import NotFound
-from jupyter_mlplat.oci.disk import locked, sync_folder, try_lock
+from jupyter_mlplat.oci.disk import locked, no_space_in_words, sync_folder, try_lock
 from jupyter_mlplat.oci.manifest import (
     INDEX,
     REF_NAME,
@@ -126,7 +126,7 @@ class Layout:
         Until the end `pins`, which are manifests, and what has been committed are safe from `collect`.
         """
         folder = self._ingests / uuid4().hex
-        with locked(self.lock):
+        with locked(self.lock), no_space_in_words("no image can be saved"):
             folder.mkdir()
             held = try_lock(folder)
         try:

@@ -1,5 +1,8 @@
 """What lies in an environment, and how it differs from the image that it was made from."""
 
+# Tens of thousands of names: plain strings are several times faster than paths.
+# ruff: noqa: PTH115, PTH118, PTH120
+
 import filecmp
 import json
 import os
@@ -8,9 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-
-# Tens of thousands of names: plain strings are several times faster than paths.
-# ruff: noqa: PTH115, PTH118, PTH120
 
 from jupyter_mlplat.backends.local.interpreter import is_interpreter_link
 from jupyter_mlplat.backends.local.relocation import transform_of

@@ -1,0 +1,199 @@
+"""Images of the local back end: an OCI image layout below `DATA/images`."""
+
+import asyncio
+import json
+import re
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.local import presets as catalog
+from jupyter_mlplat.backends.local.environments import Environments, in_thread
+from jupyter_mlplat.backends.local.interpreter import MACHINE
+from jupyter_mlplat.backends.local.packages import installed
+from jupyter_mlplat.backends.local.presets import Preset
+from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, ImageWriter, Meter, Recipe, Written
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.oci.layout import Ingest
+
+_OURSELVES = "jupyter-mlplat"
+
+_PERIOD = 0.2
+"""Seconds between two reports of progress."""
+
+
+class LocalImages(ImageBackend):
+    """Presets are built on first need; `presets` replaces the catalogue that comes with the package."""
+
+    def __init__(self, data_dir: Path, environments: Environments, presets: Sequence[Preset] | None = None) -> None:
+        self._instances = data_dir / "instances"
+        self._builds = data_dir / "trees"
+        self._environments = environments
+        self._layout = environments.layout
+        self._presets = tuple(catalog.load(catalog.catalog_folder()) if presets is None else presets)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def presets(self) -> list[PresetImage]:
+        return await in_thread(lambda: [self._describe(preset) for preset in self._presets])
+
+    def _describe(self, preset: Preset) -> PresetImage:
+        digest = self._layout.find(preset.ref)
+        return PresetImage(
+            name=preset.name,
+            tag=preset.tag,
+            description=preset.description,
+            digest=digest,
+            size=self._layout.manifest(digest).size if digest else 0,
+            arch=MACHINE,
+            categories=preset.categories,
+            default=preset.default,
+        )
+
+    async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
+        if digest_or_name.startswith("sha256:"):
+            digest: str | None = digest_or_name
+        else:
+            preset = catalog.find(self._presets, digest_or_name)
+            async with self._locks[preset.ref]:
+                digest = await in_thread(lambda: self._layout.find(preset.ref))
+                if digest is None:
+                    async with aclosing(self._build(preset)) as checkpoints:
+                        async for checkpoint in checkpoints:
+                            yield checkpoint
+                    digest = await in_thread(lambda: self._layout.find(preset.ref))
+        if digest is not None:
+            async with aclosing(self._unpack(digest)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    yield checkpoint
+
+    async def _unpack(self, digest: str) -> AsyncGenerator[Checkpoint, None]:
+        meter = Meter(message="Unpacking the image")
+
+        def progress(done: int, total: int) -> None:
+            meter.done, meter.total = done, total
+
+        async with aclosing(_watch(self._environments.prepare(digest, progress), meter)) as checkpoints:
+            async for checkpoint in checkpoints:
+                yield checkpoint
+
+    async def _build(self, preset: Preset) -> AsyncGenerator[Checkpoint, None]:
+        """Install what the preset says, write it to the store, and keep what was installed as the image's tree."""
+        folder = self._builds / f"build-{preset.name}-{preset.tag}"
+        await self._environments.remove(folder)
+        try:
+            yield Checkpoint(f"Building {preset.ref}")
+            async with aclosing(catalog.build(preset, folder)) as lines:
+                async for line in lines:
+                    yield Checkpoint(line)
+            async with aclosing(self._commit(preset, folder)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    yield checkpoint
+        finally:
+            await self._environments.remove(folder)
+
+    async def _commit(self, preset: Preset, folder: Path) -> AsyncGenerator[Checkpoint, None]:
+        """Write what was built to the store; then it becomes the image's tree."""
+        named = (preset.ref, preset.name, preset.tag, preset.description)
+        recipe = Recipe(folder, None, *named, author=_OURSELVES, created=now())
+        async with aclosing(self._write(recipe)) as steps:
+            async for step in steps:
+                if isinstance(step, Checkpoint):
+                    yield step
+                else:
+                    await in_thread(partial(self._environments.trees.adopt, step.digest, folder))
+
+    async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
+        recipe = _recipe(spec, self._instances / spec.instance.instance_id / "env")
+        async with self._locks[spec.instance.instance_id], aclosing(self._write(recipe)) as steps:
+            async for step in steps:
+                if isinstance(step, Checkpoint):
+                    yield step
+                else:
+                    yield SavedImage(step.digest, spec.instance.image_digest, step.size, step.added, step.packages)
+
+    async def _write(self, recipe: Recipe) -> AsyncGenerator[Checkpoint | Written, None]:
+        """Progress, then the image, which is safe from `collect` until the caller goes on."""
+        pins = [recipe.parent] if recipe.parent else []
+        meter = Meter(message="Looking for changed files")
+        done: list[Written] = []
+        async with self._ingest(*pins) as ingest:
+            writer = ImageWriter(self._layout, self._environments.trees, ingest)
+
+            async def write() -> None:
+                done.append(await in_thread(lambda: writer.write(recipe, meter)))
+
+            async with aclosing(_watch(write(), meter)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    yield checkpoint
+            yield done[0]
+
+    @asynccontextmanager
+    async def _ingest(self, *pins: str) -> AsyncIterator[Ingest]:
+        manager = self._layout.ingest(*pins)
+        ingest = await in_thread(manager.__enter__)
+        try:
+            yield ingest
+        finally:
+            await in_thread(lambda: manager.__exit__(None, None, None))
+
+    async def packages(self, digest: str) -> list[Package]:
+        listed = await in_thread(lambda: self._label(digest, PACKAGES_LABEL))
+        if listed is not None:
+            return [Package(name=name, version=version) for name, version in json.loads(listed)]
+        await self._environments.prepare(digest)
+        return list(await in_thread(lambda: installed(self._environments.trees.environment(digest))))
+
+    def _label(self, digest: str, name: str) -> str | None:
+        return self._layout.config(self._layout.manifest(digest)).labels.get(name)
+
+    async def collect(self, keep: set[str]) -> int:
+        return await in_thread(lambda: self._collect(keep))
+
+    def _collect(self, keep: set[str]) -> int:
+        """Presets stay in any case: they would only be built anew."""
+        built = {digest for preset in self._presets if (digest := self._layout.find(preset.ref))}
+        freed, staying = self._layout.collect(keep | built)
+        return freed + self._environments.trees.collect(staying)
+
+
+def _recipe(spec: SaveSpec, environment: Path) -> Recipe:
+    owner = re.sub(r"[^A-Za-z0-9._-]", "-", spec.author)
+    return Recipe(
+        environment=environment,
+        parent=spec.instance.image_digest,
+        ref=f"{owner}/{spec.name}:{spec.tag}",
+        name=spec.name,
+        tag=spec.tag,
+        description=spec.description,
+        author=spec.author,
+        created=now(),
+        labels={
+            "org.opencontainers.image.base.name": spec.instance.image_name,
+            "mlplat.image.id": spec.image_id,
+            "mlplat.instance.id": spec.instance.instance_id,
+            "mlplat.instance.name": spec.instance.name,
+        },
+    )
+
+
+async def _watch(work: Awaitable[None], meter: Meter) -> AsyncGenerator[Checkpoint, None]:
+    """Run `work`, telling the meter's progress as it goes. Given up, the work is told so and waited for."""
+    running = asyncio.ensure_future(work)
+    told: tuple[int, int, str] | None = None
+    try:
+        while not running.done():
+            await asyncio.wait([running], timeout=_PERIOD)
+            state = (meter.done, meter.total, meter.message)
+            if state != told:
+                told = state
+                yield Checkpoint(meter.message, done=meter.done, total=meter.total)
+        running.result()
+    finally:
+        if not running.done():
+            meter.cancelled.set()
+            await asyncio.wait([running])
+            running.cancelled() or running.exception()

@@ -1,0 +1,124 @@
+"""The preset images: a catalogue, and how one is built from it with uv."""
+
+import asyncio
+import os
+import signal
+import tomllib
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+
+import jupyter_mlplat
+from jupyter_mlplat.backends.local.interpreter import MACHINE, OS, PYTHON, base_python
+from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
+from jupyter_mlplat.errors import BackendFailure, NotFound
+
+_LAST_WORDS = 5
+_TOLD = ("Resolved", "Downloading", "Building", "Prepared", "Installed")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One entry of the catalogue, as it is on this machine. `requirements` is the file of what is installed."""
+
+    name: str
+    tag: str
+    description: str
+    categories: tuple[str, ...]
+    default: bool
+    requirements: Path
+    torch_backend: str | None
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+
+def catalog_folder() -> Path:
+    """Where the catalogue lies: in the installed package, or at the root of a checkout."""
+    package = Path(jupyter_mlplat.__file__).parent
+    installed = package / "images_catalog"
+    return installed if installed.is_dir() else package.parent / "images"
+
+
+def load(folder: Path) -> tuple[Preset, ...]:
+    """The presets of the catalogue in `folder`."""
+    document = tomllib.loads((folder / "catalog.toml").read_text())
+    return tuple(
+        Preset(
+            name=entry["name"],
+            tag=entry["tag"].format(python=PYTHON, os=OS, arch=MACHINE),
+            description=entry["description"],
+            categories=tuple(entry["categories"]),
+            default=entry.get("default", False),
+            requirements=folder / entry["name"] / "requirements.txt",
+            torch_backend=entry.get("torch_backend"),
+        )
+        for entry in document["preset"]
+    )
+
+
+def find(presets: tuple[Preset, ...], ref: str) -> Preset:
+    """The preset NAME:TAG."""
+    for preset in presets:
+        if preset.ref == ref:
+            return preset
+    known = ", ".join(preset.ref for preset in presets)
+    raise NotFound(f"There is no preset image {ref}. There are: {known}.")
+
+
+async def build(preset: Preset, environment: Path) -> AsyncGenerator[str, None]:
+    """Make `environment`, which does not exist, what the preset says; tells in words what goes on.
+
+    The files are copies: nothing shares an inode with uv's cache. BackendFailure, with uv's last words, where a package
+    cannot be had.
+    """
+    program = uv.find_uv_bin()
+    venv = [program, "venv", "--relocatable", "--no-project", "--python", str(base_python()), str(environment)]
+    options = uv_options(await pip_settings(), preset.torch_backend)
+    install = [
+        program,
+        "pip",
+        "install",
+        "--no-progress",
+        "--link-mode",
+        "copy",
+        "--python",
+        str(environment / "bin/python"),
+    ]
+    for command in (venv, [*install, *options, "--requirements", str(preset.requirements)]):
+        async with aclosing(_run(command, preset)) as lines:
+            async for line in lines:
+                yield line
+
+
+async def _run(command: list[str], preset: Preset) -> AsyncGenerator[str, None]:
+    """What `command` says, line by line; it ends with its listener."""
+    variables = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=variables,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    last: deque[str] = deque(maxlen=_LAST_WORDS)
+    try:
+        assert process.stderr is not None
+        async for raw in process.stderr:
+            line = raw.decode(errors="replace").strip()
+            last.append(line)
+            if line.startswith(_TOLD):
+                yield line
+        if await process.wait() != 0:
+            words = " ".join(last)
+            raise BackendFailure(f"The image {preset.ref} could not be built: {words}")
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

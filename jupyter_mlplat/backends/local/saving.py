@@ -1,0 +1,217 @@
+"""Turns an environment into an image of the store: its layer, its config, its manifest."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from jupyter_mlplat.backends.local import interpreter
+from jupyter_mlplat.backends.local.packages import installed
+from jupyter_mlplat.backends.local.snapshot import PREFIX, Changes, Snapshot, compare, members, same_files, take
+from jupyter_mlplat.backends.local.trees import Trees, origin_of
+from jupyter_mlplat.errors import BackendFailure, Conflict
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.oci.disk import no_space_in_words
+from jupyter_mlplat.oci.layer import Cancelled, SourceChanged, write_layer
+from jupyter_mlplat.oci.layout import Ingest, Layout
+from jupyter_mlplat.oci.manifest import CONFIG, LAYER, MANIFEST, Descriptor, ImageConfig, Manifest
+
+PACKAGES_LABEL = "mlplat.packages"
+_OCI = "org.opencontainers.image."
+_ATTEMPTS = 4
+_QUIET_SECONDS = 0.5
+_PATIENCE = 120
+"""How many times `_QUIET_SECONDS` a save waits for an environment that is being changed."""
+
+
+@dataclass
+class Meter:
+    """How far the writing is, in bytes of file content; read by one thread while another writes."""
+
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def add(self, count: int) -> None:
+        """Count written bytes. Raises Cancelled where nobody waits for the image any more."""
+        self.done += count
+        self.check()
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An image to be: what `environment` has beyond the image `parent` (None: everything), listed as `ref`."""
+
+    environment: Path
+    parent: str | None
+    ref: str
+    name: str
+    tag: str
+    description: str
+    author: str
+    created: datetime
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """An image in the store; sizes in compressed bytes. Without changes `digest` is the parent's and `added` 0."""
+
+    digest: str
+    size: int
+    added: int
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    descriptor: Descriptor
+    diff_id: str
+
+
+class ImageWriter:
+    """Blocking: runs in a thread, watched through a `Meter`."""
+
+    def __init__(self, layout: Layout, trees: Trees, ingest: Ingest) -> None:
+        self._layout = layout
+        self._trees = trees
+        self._ingest = ingest
+
+    def write(self, recipe: Recipe, meter: Meter) -> Written:
+        """Write and list the image; its blobs are pinned until the ingest ends.
+
+        NoSpace, Conflict (the environment does not hold still), Cancelled: then nothing is listed.
+        """
+        if recipe.parent is not None:
+            self._trees.prepare(recipe.parent)
+        with _in_words(recipe.environment):
+            layer = self._still_layer(recipe, meter)
+            packages = installed(recipe.environment)
+            manifest = self._manifest(recipe, layer, packages)
+            descriptor = self._list(recipe, layer, manifest)
+        return Written(descriptor.digest, manifest.size, layer.descriptor.size if layer else 0, packages)
+
+    def _still_layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
+        """The layer of an environment that was the same before and after, however long a pip in it takes."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._layer(recipe, meter)
+            except SourceChanged as change:
+                _wait_until_still(recipe.environment, meter, change.path)
+        raise Conflict(
+            "The environment keeps changing while it is saved. Wait until what installs or writes there has finished, "
+            "then save again."
+        )
+
+    def _layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
+        before = take(recipe.environment)
+        changes = self._changes(recipe, before)
+        meter.done, meter.total = 0, changes.size
+        meter.message = _left_out(before) or "Writing changed files"
+        if not changes:
+            return None
+        with self._ingest.file() as file:
+            written = write_layer(members(recipe.environment, changes), file, written=meter.add)
+        if not take(recipe.environment).same_as(before):
+            raise SourceChanged(".")
+        descriptor = Descriptor(LAYER, written.digest, written.size)
+        return _Layer(self._ingest.add_file(Path(file.name), descriptor), written.diff_id)
+
+    def _changes(self, recipe: Recipe, live: Snapshot) -> Changes:
+        if recipe.parent is None:
+            return compare(Snapshot(), live, lambda _: False)
+        original = self._trees.environment(recipe.parent)
+        return compare(
+            self._trees.index(recipe.parent),
+            live,
+            same_files(original, recipe.environment),
+            made_at_ns=origin_of(recipe.environment)[1],
+            one_device=original.stat().st_dev == recipe.environment.stat().st_dev,
+        )
+
+    def _manifest(self, recipe: Recipe, layer: _Layer | None, packages: tuple[Package, ...]) -> Manifest:
+        parent = self._layout.manifest(recipe.parent) if recipe.parent else None
+        if layer is None and parent is not None:
+            return parent
+        old = self._layout.config(parent) if parent else None
+        added = (layer,) if layer else ()
+        config = ImageConfig(
+            architecture=interpreter.architecture(),
+            os=interpreter.OS,
+            created=recipe.created,
+            author=recipe.author,
+            diff_ids=(old.diff_ids if old else ()) + tuple(each.diff_id for each in added),
+            history=(old.history if old else ()) + tuple(f"{recipe.name}:{recipe.tag}" for _ in added),
+            labels=_labels(recipe, packages),
+            environment=(f"PATH=/{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin", f"VIRTUAL_ENV=/{PREFIX}"),
+        )
+        layers = (parent.layers if parent else ()) + tuple(each.descriptor for each in added)
+        return Manifest(self._ingest.add_document(CONFIG, config.document()), layers)
+
+    def _list(self, recipe: Recipe, layer: _Layer | None, manifest: Manifest) -> Descriptor:
+        if layer is None and recipe.parent is not None:
+            size = self._layout.blob(recipe.parent).stat().st_size
+            descriptor = Descriptor(MANIFEST, recipe.parent, size)
+        else:
+            descriptor = self._ingest.add_document(MANIFEST, manifest.document())
+        self._ingest.commit(descriptor, recipe.ref)
+        return descriptor
+
+
+def _labels(recipe: Recipe, packages: tuple[Package, ...]) -> dict[str, str]:
+    """Where the image comes from and what is in it."""
+    labels = {
+        f"{_OCI}title": recipe.name,
+        f"{_OCI}version": recipe.tag,
+        f"{_OCI}description": recipe.description,
+        f"{_OCI}authors": recipe.author,
+        f"{_OCI}created": recipe.created.isoformat(),
+        interpreter.PYTHON_LABEL: interpreter.PYTHON,
+        PACKAGES_LABEL: json.dumps([[package.name, package.version] for package in packages]),
+    }
+    if recipe.parent is not None:
+        labels[f"{_OCI}base.digest"] = recipe.parent
+    return labels | recipe.labels
+
+
+def _wait_until_still(environment: Path, meter: Meter, path: str) -> None:
+    """Return once two looks at the environment agree, or when patience ends."""
+    meter.message = f"Waiting until the environment holds still ({path} has changed)"
+    before = take(environment)
+    for _ in range(_PATIENCE):
+        meter.cancelled.wait(_QUIET_SECONDS)
+        meter.check()
+        now = take(environment)
+        if now.same_as(before):
+            return
+        before = now
+
+
+def _left_out(snapshot: Snapshot) -> str:
+    """What is said of links that an image cannot hold."""
+    if not snapshot.left_out:
+        return ""
+    shown = ", ".join(sorted(snapshot.left_out)[:3])
+    more = f" and {len(snapshot.left_out) - 3} more" if len(snapshot.left_out) > 3 else ""
+    return f"Left out, because they lead outside the environment: {shown}{more}"
+
+
+@contextmanager
+def _in_words(environment: Path) -> Iterator[None]:
+    try:
+        with no_space_in_words("the image could not be saved"):
+            yield
+    except FileNotFoundError as error:
+        if environment.exists():
+            raise
+        raise Conflict("The instance has no environment. Start it, then save again.") from error
+    except PermissionError as error:
+        raise BackendFailure(f"{error.filename} cannot be read. Change its permissions, then save again.") from error
