@@ -1,0 +1,32 @@
+"""Puts the handlers of the extension into a running Jupyter server."""
+
+import atexit
+from typing import Any
+
+from jupyter_server.utils import url_path_join
+
+from jupyter_mlplat.server_extension.environment import follow_flavor
+from jupyter_mlplat.server_extension.execution import ExecHandler, kill_all
+from jupyter_mlplat.server_extension.forward import ForwardHandler
+from jupyter_mlplat.server_extension.readings import InstanceHandler, ReadingsHandler
+from jupyter_mlplat.server_extension.submit import PreviewHandler, SubmitHandler
+from jupyter_mlplat.server_extension.transfers import TransferHandler, TransfersHandler
+
+ROUTES: list[tuple[str, type]] = [
+    (r"v1/.+", ForwardHandler),
+    (r"instance", InstanceHandler),
+    (r"readings", ReadingsHandler),
+    (r"submit/preview", PreviewHandler),
+    (r"submit", SubmitHandler),
+    (r"exec", ExecHandler),
+    (r"transfers", TransfersHandler),
+    (r"transfers/([a-z0-9-]+)", TransferHandler),
+]
+
+
+def load(serverapp: Any) -> None:
+    """Add the handlers below `mlplat/`, and take over the CPUs of the instance's flavor."""
+    base = url_path_join(serverapp.web_app.settings["base_url"], "mlplat/")
+    serverapp.web_app.add_handlers(".*$", [(base + pattern, handler) for pattern, handler in ROUTES])
+    follow_flavor()
+    atexit.register(kill_all)
