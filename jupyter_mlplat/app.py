@@ -125,7 +125,7 @@ def main() -> None:
         level=os.environ.get("MLPLAT_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     uvicorn.run(
         create_app(settings),
         host="127.0.0.1",

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from enum import StrEnum
 from secrets import token_hex
 
@@ -26,7 +27,7 @@ from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import store as images
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.instances import store
-from jupyter_mlplat.instances.models import Status, StepStatus, Target
+from jupyter_mlplat.instances.models import Status, StepName, StepStatus, Target
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.steps import advance, close, fresh
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
@@ -147,7 +148,7 @@ class InstanceReconciler(Reconciler):
     async def _start_steps(self, row: InstanceRow) -> AsyncGenerator[Checkpoint, None]:
         async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
             async for checkpoint in checkpoints:
-                yield checkpoint
+                yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
         spec = await self._spec(row.id, permit=await self._new_permit(row.id))
         async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:

@@ -50,15 +50,15 @@ class Machine:
         return FlavorOffer(**flavor.model_dump(), sold_out=reason is not None, reason=reason, enforced=enforced(flavor))
 
     def _shortage(self, flavor: Flavor, taken: Sequence[Grant]) -> str | None:
-        if flavor.vcpus > len(self.cpus):
-            return f"this machine has {len(self.cpus)} cores"
-        if flavor.memory_mib * MIB > self.memory:
-            return f"this machine has {self.memory / 1024**3:.0f} GiB of memory"
         if _wanted(flavor) > self.accelerators.get(flavor.category, 0):
             kind = "GPU" if flavor.category is Category.GPU else "Ascend NPU"
             return f"this machine has no {kind}" if not self.accelerators.get(flavor.category) else f"too few {kind}s"
         if _wanted(flavor) > len(self._free(flavor, taken)):
             return "all accelerators are in use"
+        if flavor.vcpus > len(self.cpus):
+            return f"this machine has {len(self.cpus)} cores"
+        if flavor.memory_mib * MIB > self.memory:
+            return f"this machine has {self.memory / 1024**3:.0f} GiB of memory"
         return None
 
     def _free(self, flavor: Flavor, taken: Sequence[Grant]) -> list[int]:

@@ -1,0 +1,117 @@
+"""What is measured: our platform, and a plain JupyterHub beside it, each in a temporary folder."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from jupyter_mlplat.embedded.node import find_node, proxy_bundle
+from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.sdk.profile import load_profile
+
+MLPLAT = Path(sys.executable).parent / "mlplat"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def platform(folder: Path) -> Iterator[Client]:
+    """Our platform, started with `mlplat up --detach` and ended afterwards."""
+    environment = {**os.environ, "MLPLAT_DATA_DIR": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
+    subprocess.run([MLPLAT, "up", "--detach", "--port", str(free_port())], env=environment, check=True)
+    try:
+        with Client.from_profile(load_profile(environment)) as client:
+            yield client
+    finally:
+        subprocess.run([MLPLAT, "down", "--jobs"], env=environment, check=True)
+
+
+class PlainHub:
+    """JupyterHub with SimpleLocalProcessSpawner and JupyterLab, nothing of ours."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address
+        self._http = httpx.Client(base_url=address, headers={"Authorization": f"token {token}"}, timeout=60)
+
+    def start(self, name: str) -> float:
+        """Seconds from the POST to a Lab that answers."""
+        began = time.monotonic()
+        self._http.post(f"/hub/api/users/bench/servers/{name}").raise_for_status()
+        while not self._ready(name):
+            time.sleep(0.02)
+        self._http.get(f"/user/bench/{name}/lab").raise_for_status()
+        return time.monotonic() - began
+
+    def stop(self, name: str) -> None:
+        self._http.request("DELETE", f"/hub/api/users/bench/servers/{name}", json={"remove": True}).raise_for_status()
+
+    def _ready(self, name: str) -> bool:
+        servers = self._http.get("/hub/api/users/bench").json()["servers"]
+        return bool(servers.get(name, {}).get("ready"))
+
+
+@contextmanager
+def plain_hub(folder: Path) -> Iterator[PlainHub]:
+    folder.mkdir(parents=True)
+    port, hub_port, api_port, token = free_port(), free_port(), free_port(), secrets.token_hex(16)
+    config = folder / "jupyterhub_config.py"
+    config.write_text(_config(folder, port, hub_port, api_port, token))
+    environment = {**os.environ, "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32), "HOME": str(folder)}
+    with (folder / "hub.log").open("wb") as log:
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(config)]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        hub = PlainHub(f"http://127.0.0.1:{port}", token)
+        _await(hub.address + "/hub/health")
+        hub._http.post("/hub/api/users/bench").raise_for_status()
+        yield hub
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _config(folder: Path, port: int, hub_port: int, api_port: int, token: str) -> str:
+    proxy = [find_node(), proxy_bundle()]
+    return f"""
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+c.JupyterHub.hub_port = {hub_port}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
+c.ConfigurableHTTPProxy.command = {json.dumps(proxy)}
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.data_files_path = {str(Path(sys.prefix) / "share" / "jupyterhub")!r}
+c.JupyterHub.db_url = "sqlite:///{folder}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = "{folder}/cookie"
+c.JupyterHub.pid_file = "{folder}/hub.pid"
+c.Spawner.args = ["--allow-root"]
+c.Spawner.default_url = "/lab"
+c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/home/{{username}}"
+c.JupyterHub.services = [{{"name": "bench", "api_token": "{token}", "admin": True}}]
+c.JupyterHub.load_roles = [{{"name": "bench", "services": ["bench"],
+    "scopes": ["admin:users", "admin:servers", "access:servers"]}}]
+"""
+
+
+def _await(address: str) -> None:
+    for _ in range(600):
+        try:
+            if httpx.get(address).status_code < 500:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(f"{address} does not answer")
