@@ -7,7 +7,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from jupyter_mlplat.errors import MlplatError
+from jupyter_mlplat.errors import InvalidInput, MlplatError
 from jupyter_mlplat.runner.channels import Outputs, copy_inputs
 from jupyter_mlplat.runner.kernel import Kernel
 from jupyter_mlplat.runner.layout import JobFolder, Spec
@@ -57,6 +57,8 @@ class Run:
 
     def _run(self) -> "Outcome":
         self._log.note(f"{self._spec.name} #{self._spec.number}, attempt {self._spec.attempt}: {self._spec.entry}")
+        if not (self._folder.code / self._spec.entry).is_file():
+            raise InvalidInput(f"There is no file {self._spec.entry} among the files of the job.")
         self._outputs.prepare()
         task = self._notebook_task() if self._spec.kind == "notebook" else self._script_task()
         import asyncio

@@ -1,6 +1,7 @@
 """Running a script: its output goes straight into the log, its parameters onto its command line."""
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ def command_of(spec: Spec) -> list[str]:
     """`python -u script.py --name value …`; a shell script finds its parameters among its variables."""
     name = spec.entry.rpartition("/")[2]
     if spec.kind == "shell":
-        return ["bash", f"./{name}"]
+        return [shutil.which("bash") or "bash", f"./{name}"]
     arguments = [word for name, value in spec.parameters.items() for word in (f"--{name}", in_text(value))]
     return [str(spec.python), "-u", name, *arguments]
 
