@@ -112,7 +112,7 @@ def _show_status(found: "Status") -> None:
     if found.parts:
         say("")
         show_table(found.parts, columns, empty="")
-    if found.parts and not found.supervised:
+    if any(part.running for part in found.parts) and not found.supervised:
         note("Nobody watches these processes any more. Run `mlplat up` to take them over.")
     elif not found.running:
         note("Start it: mlplat up")

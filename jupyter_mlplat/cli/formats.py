@@ -70,6 +70,11 @@ def size(count: float) -> str:
     return f"{text} {unit}"
 
 
+def count(number: int, noun: str) -> str:
+    """Such as 1 file, 3 files."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def number(value: float) -> str:
     """A metric's value, at most six significant digits."""
     return f"{value:.6g}"

@@ -175,7 +175,7 @@ def delete(name: Name, yes: Yes = False, wait: Wait = False, as_json: Json = Fal
     _tell(instance, "is deleted" if wait else "is being deleted", as_json)
 
 
-@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@app.command("exec")
 def exec_(
     name: Name,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")],
@@ -183,12 +183,11 @@ def exec_(
     as_json: Json = False,
 ) -> None:
     """Run a command in an instance's environment; the exit status is the command's own."""
-    argv = command[1:] if command[0] == "--" else command
     out, err = bytearray(), bytearray()
     stdout, stderr = (out.extend, err.extend) if as_json else (raw_writer(sys.stdout), raw_writer(sys.stderr))
     with platform() as client, leaving("The command was left; it ends with its connection."):
         instance = client.instances.find(name)
-        code = client.instances.exec(instance.id, argv, cwd=cwd, stdout=stdout, stderr=stderr)
+        code = client.instances.exec(instance.id, command, cwd=cwd, stdout=stdout, stderr=stderr)
     if as_json:
         text = {"stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
         show_json({"exit_code": code, **text})

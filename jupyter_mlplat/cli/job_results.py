@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jupyter_mlplat.cli.asking import leaving
-from jupyter_mlplat.cli.formats import duration, exact, number, size
+from jupyter_mlplat.cli.formats import count, duration, exact, number, size
 from jupyter_mlplat.cli.options import Json
 from jupyter_mlplat.cli.output import Column, note, say, show_json, show_json_line, show_table
 from jupyter_mlplat.cli.progress import spinner
@@ -86,17 +86,17 @@ def download(
     with platform() as client, spinner("Downloading", as_json) as say_progress:
         found = client.jobs.find(job)
 
-        def seen(path: str, count: int) -> None:
+        def seen(path: str, length: int) -> None:
             nonlocal total
-            total += count
+            total += length
             say_progress(f"Downloading: {size(total)}, {path}")
 
         paths = client.jobs.download(found.id, directory, seen=seen)
     if as_json:
         show_json([str(path) for path in paths])
     else:
-        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-        say(f"{files} ({size(total)}) of {found.name} #{found.number} are in {directory}")
+        files = count(len(paths), "file")
+        say(f"Downloaded {files} ({size(total)}) of {found.name} #{found.number} to {directory}")
 
 
 def follow_to_end(client: "Client", job: "Job", quiet: bool) -> "Job":

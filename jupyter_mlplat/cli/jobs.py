@@ -8,7 +8,7 @@ import typer
 from jupyter_mlplat.cli import job_results
 from jupyter_mlplat.cli.arguments import one_of, pairs, parameters
 from jupyter_mlplat.cli.asking import confirm
-from jupyter_mlplat.cli.formats import duration, exact, middle_cut, number, relative, size, state
+from jupyter_mlplat.cli.formats import count, duration, exact, middle_cut, number, relative, size, state
 from jupyter_mlplat.cli.job_results import Reference, follow_to_end
 from jupyter_mlplat.cli.options import Flavor, Image, Json, Pairs, Yes
 from jupyter_mlplat.cli.output import Column, note, on_terminal, say, show_fields, show_json, show_table
@@ -168,8 +168,7 @@ def _submit(client: "Client", path: Path, fields: dict[str, Any], quiet: bool) -
 def _what_goes(submission: "Submission") -> str:
     survey = submission.survey
     behind = f"; {len(survey.excluded)} left behind" if survey.excluded else ""
-    files = "1 file" if len(survey.files) == 1 else f"{len(survey.files)} files"
-    return f"Sending {files}, {size(survey.total_bytes)}{behind}"
+    return f"Sending {count(len(survey.files), 'file')}, {size(survey.total_bytes)}{behind}"
 
 
 def _cells(job: "Job") -> str:

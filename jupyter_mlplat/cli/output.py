@@ -87,6 +87,7 @@ def say(words: str) -> None:
 
 def note(words: str) -> None:
     """Words beside the result, on stderr."""
+    sys.stdout.flush()
     sys.stderr.write(words + "\n")
     sys.stderr.flush()
 

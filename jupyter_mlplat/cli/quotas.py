@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jupyter_mlplat.cli.formats import number
 from jupyter_mlplat.cli.options import Json
 from jupyter_mlplat.cli.output import Column, show_json, show_table
 from jupyter_mlplat.cli.session import platform
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.sdk.models import Quota
+    from jupyter_mlplat.quotas.models import Quota
 
 app = typer.Typer(help="Quotas: how much you may have.", no_args_is_help=True)
 
@@ -29,8 +28,8 @@ def show(as_json: Json = False) -> None:
         show_json(found)
         return
     columns: list[Column[Quota]] = [
-        Column("OF", lambda row: row.noun.replace("_", " ")),
-        Column("USED", lambda row: number(row.used), right=True),
-        Column("LIMIT", lambda row: "none" if row.limit is None else number(row.limit), right=True),
+        Column("QUOTA", lambda row: f"{row.noun}s"),
+        Column("USED", lambda row: str(row.used), right=True),
+        Column("LIMIT", lambda row: str(row.limit), right=True),
     ]
     show_table(found, columns, empty="No quota is set.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jupyter_mlplat.cli.asking import confirm
-from jupyter_mlplat.cli.formats import exact, relative, size
+from jupyter_mlplat.cli.formats import count, exact, relative, size
 from jupyter_mlplat.cli.options import Json, Yes
 from jupyter_mlplat.cli.output import Column, say, show_fields, show_json, show_table
 from jupyter_mlplat.cli.progress import byte_bar
@@ -61,8 +61,7 @@ def cp(
     if as_json:
         show_json([{"source": str(item.source), "target": str(item.target), "size": item.size} for item in copies])
     else:
-        files = "1 file" if len(copies) == 1 else f"{len(copies)} files"
-        say(f"Copied {files} ({size(sum(item.size for item in copies))}).")
+        say(f"Copied {count(len(copies), 'file')} ({size(sum(item.size for item in copies))}).")
 
 
 @app.command("rm")
@@ -70,13 +69,13 @@ def rm(url: Url, recursive: Recursive = False, yes: Yes = False, as_json: Json =
     """Delete an object, or with -r all below a path."""
     with platform() as client:
         if recursive:
-            count = sum(1 for _ in client.storage.list(url, recursive=True))
-            confirm(f"This deletes {count} objects below {url}.", "Delete them?", yes)
+            number = sum(1 for _ in client.storage.list(url, recursive=True))
+            confirm(f"This deletes {count(number, 'object')} below {url}.", "Delete them?", yes)
         deleted = client.storage.remove(url, recursive=recursive)
     if as_json:
         show_json({"deleted": deleted})
     else:
-        say(f"Deleted {deleted} object{'' if deleted == 1 else 's'}.")
+        say(f"Deleted {count(deleted, 'object')}.")
 
 
 @app.command("stat")
@@ -148,9 +147,9 @@ def _copy(client: "Client", copies: "list[Copy]", quiet: bool) -> None:
     done = 0
     with byte_bar("Copying", quiet) as show:
 
-        def moved(count: int) -> None:
+        def moved(length: int) -> None:
             nonlocal done
-            done += count
+            done += length
             show(done, total)
 
         for item in copies:

@@ -1,4 +1,4 @@
-"""What the platform answers that has no model of its own there."""
+"""What the platform answers that has no model below its routes."""
 
 from pydantic import BaseModel
 
@@ -10,11 +10,3 @@ class Me(BaseModel):
     admin: bool
     instance_id: str | None
     permissions: list[str]
-
-
-class Quota(BaseModel):
-    """How much of a noun the caller has and may have; no `limit` means as much as there is."""
-
-    noun: str
-    used: float
-    limit: float | None

@@ -52,14 +52,14 @@ class ObjectUrl:
         return ObjectUrl(self.bucket, self.folder.key + relative)
 
     @property
-    def path(self) -> str:
-        """BUCKET/KEY for a request's path."""
-        return quote(f"{self.bucket}/{self.key}" if self.key else self.bucket, safe="/")
+    def prefix(self) -> str:
+        """BUCKET/KEY, as listings give it."""
+        return f"{self.bucket}/{self.key}"
 
     @property
-    def prefix(self) -> str:
-        """BUCKET/KEY for a listing."""
-        return f"{self.bucket}/{self.key}"
+    def path(self) -> str:
+        """BUCKET/KEY for a request's path."""
+        return quote(self.prefix, safe="/")
 
 
 def is_object_url(text: str) -> bool:

@@ -1,6 +1,6 @@
 """Quotas."""
 
-from jupyter_mlplat.sdk.models import Quota
+from jupyter_mlplat.quotas.models import Quota
 from jupyter_mlplat.sdk.wire import Wire
 
 QuotaList = list[Quota]

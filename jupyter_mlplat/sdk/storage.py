@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.sdk.copying import Copy, Planner
@@ -77,11 +78,11 @@ class Storage:
         return self._wire.call("DELETE", f"/storage/objects/{place.path}", Deleted).deleted
 
     def make_bucket(self, bucket: str) -> None:
-        self._wire.send("PUT", f"/storage/buckets/{ObjectUrl(bucket).path}")
+        self._wire.send("PUT", f"/storage/buckets/{quote(bucket, safe='')}")
 
     def remove_bucket(self, bucket: str) -> None:
         """Remove an empty bucket."""
-        self._wire.send("DELETE", f"/storage/buckets/{ObjectUrl(bucket).path}")
+        self._wire.send("DELETE", f"/storage/buckets/{quote(bucket, safe='')}")
 
     def _listed(self, prefix: str, recursive: bool) -> Iterator[ObjectInfo]:
         marker: str | None = None
@@ -100,7 +101,7 @@ class Storage:
             raise NotFound(f"There is no object {place}.") from error
         modified = headers.get("last-modified")
         return ObjectInfo(
-            key=f"{place.bucket}/{place.key}",
+            key=place.prefix,
             size=int(headers.get("content-length", 0)),
             modified_at=parsedate_to_datetime(modified) if modified else None,
         )
