@@ -44,6 +44,10 @@ class Lab:
         answer.raise_for_status()
         return Kernel(self, answer.json()["id"])
 
+    def connect(self, kernel_id: str) -> "Kernel":
+        """A new connection to a kernel that runs."""
+        return Kernel(self, kernel_id)
+
     def close(self) -> None:
         self.http.close()
 

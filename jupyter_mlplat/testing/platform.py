@@ -1,0 +1,140 @@
+"""A whole platform in a temporary folder, used as its owner and other people use it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from jupyter_mlplat.embedded.folder import DataFolder
+from jupyter_mlplat.embedded.record import read_record
+from jupyter_mlplat.hub.logins import Logins, login_url
+from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.sdk.profile import load_profile
+from jupyter_mlplat.testing.lab import Lab
+
+MLPLAT = Path(sys.executable).parent / "mlplat"
+
+Value = TypeVar("Value")
+
+
+class RunningPlatform:
+    """The embedded platform of `data_dir`. `owner` speaks for who started it, `user` for further logins."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+        self.data_dir = data_dir
+        self.environment = environment
+        self.owner = Client.from_profile(load_profile(environment))
+        self.url = self.owner.profile.origin
+
+    def mlplat(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of the CLI as the owner."""
+        command = [str(MLPLAT), *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def login_address(self, name: str) -> str:
+        """An address that logs `name` in, as `mlplat user add` prints it."""
+        logins = Logins(self.data_dir / "secrets" / "logins.json")
+        return login_url(self.url, logins.add(name))
+
+    def browser_session(self, name: str) -> httpx.Client:
+        """A browser's cookies after logging in."""
+        session = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
+        session.get(self.login_address(name)).raise_for_status()
+        return session
+
+    def user(self, name: str) -> Client:
+        """A client with an API token that `name` made on the Hub's token page."""
+        with self.browser_session(name) as session:
+            xsrf = re.search(r'xsrf_token: "([^"]+)"', session.get("/hub/token").text)
+            assert xsrf, "the Hub's token page has no XSRF token"
+            headers = {"X-XSRFToken": xsrf.group(1), "Referer": f"{self.url}/hub/token"}
+            answer = session.post(f"/hub/api/users/{name}/tokens", json={"note": "test"}, headers=headers)
+            answer.raise_for_status()
+        return Client(f"{self.url}/services/mlplat", answer.json()["token"], name)
+
+    def pid(self, part: str) -> int:
+        """The process of one part: platform, hub, proxy, nursery."""
+        return read_record(DataFolder(self.data_dir)).parts[part].pid
+
+    def supervisor(self) -> int:
+        return read_record(DataFolder(self.data_dir)).supervisor.pid
+
+    def kill(self, part: str) -> None:
+        """End a part at once, and wait until the supervisor has brought up another."""
+        before = self.pid(part)
+        os.kill(before, signal.SIGKILL)
+        until(lambda: self.pid(part) != before, f"the supervisor starts the {part} anew")
+        until(self._answers, "the platform answers")
+
+    def _answers(self) -> bool:
+        try:
+            return self.owner.me().user != ""
+        except Exception:  # whatever a part that is away makes of it
+            return False
+
+    def lab(self, client: Client, instance: Instance) -> Lab:
+        """The instance's JupyterLab, as its owner uses it."""
+        return Lab(client.instances.address(instance).removesuffix("/lab"), client.profile.token)
+
+    def instance_token(self, instance: Instance) -> str:
+        """The token in the environment of an instance's server, as any cell of a notebook can read it."""
+        marker = f"MLPLAT_INSTANCE_ID={instance.id}"
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (variables := _environment(entry)) and marker in variables:
+                for line in variables:
+                    if line.startswith("JUPYTERHUB_API_TOKEN="):
+                        return line.partition("=")[2]
+        raise AssertionError(f"no process of {instance.name} holds a token")
+
+
+def _environment(process: Path) -> list[str]:
+    try:
+        return (process / "environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def until(check: Callable[[], Value], what: str, seconds: float = 60) -> Value:
+    """The first true value of `check`; AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := check():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"after {seconds:.0f} s still not so: {what}")
+
+
+@contextmanager
+def running_platform(data_dir: Path) -> Iterator[RunningPlatform]:
+    """`mlplat up --detach` on a free port; everything is ended afterwards, jobs too."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLPLAT_")}
+    config = str(data_dir.parent / f"{data_dir.name}-config")
+    environment = {**inherited, "MLPLAT_DATA_DIR": str(data_dir), "XDG_CONFIG_HOME": config}
+    started = [str(MLPLAT), "up", "--detach", "--port", str(free_port())]
+    done = subprocess.run(started, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    platform = RunningPlatform(data_dir, environment)
+    try:
+        yield platform
+    finally:
+        platform.mlplat("down", "--jobs")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

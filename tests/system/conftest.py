@@ -1,0 +1,51 @@
+"""One whole platform for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    with running_platform(tmp_path_factory.mktemp("platform") / "data") as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def alice(platform: RunningPlatform) -> Iterator[Client]:
+    with platform.user("alice") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bob(platform: RunningPlatform) -> Iterator[Client]:
+    with platform.user("bob") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def alices_instance(alice: Client) -> Instance:
+    instance = alice.instances.create("alices", flavor="cpu.1u2g")
+    return alice.instances.wait(instance.id)
+
+
+@pytest.fixture
+def notebook_folder(tmp_path: Path) -> Path:
+    """A folder with a notebook that imports a module beside it."""
+    import nbformat
+
+    cells = [
+        nbformat.v4.new_code_cell("steps = 3  # how many", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "import mlplat\nfrom beside import square\n"
+            "for step in range(steps):\n    mlplat.log(step=step, value=square(step))"
+        ),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "work.ipynb")
+    (tmp_path / "beside.py").write_text("def square(x):\n    return x * x\n")
+    return tmp_path
