@@ -1,0 +1,57 @@
+/** Times as people say them: relative, with the exact local one on hover; durations that grow. */
+
+import { language, say } from './words.js';
+
+const RELATIVE = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' });
+const EXACT = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
+const UNITS = [['day', 86400], ['hour', 3600], ['minute', 60]];
+
+export function relative(seconds) {
+  for (const [unit, length] of UNITS) {
+    if (seconds >= length) {
+      return RELATIVE.format(-Math.floor(seconds / length), unit);
+    }
+  }
+  return say('just now');
+}
+
+export function duration(seconds) {
+  const total = Math.max(0, Math.floor(seconds));
+  const parts = {
+    d: Math.floor(total / 86400),
+    h: Math.floor(total / 3600) % 24,
+    m: Math.floor(total / 60) % 60,
+    s: total % 60
+  };
+  if (parts.d) {
+    return say('{d} d {h} h', parts);
+  }
+  if (parts.h) {
+    return say('{h} h {m} m', parts);
+  }
+  return parts.m ? say('{m} m {s} s', parts) : say('{s} s', parts);
+}
+
+/** Bring every time below `root` up to the present. */
+export function tick(root = document) {
+  for (const time of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(time.dateTime);
+    setText(time, relative((Date.now() - at) / 1000));
+    time.title = EXACT.format(at);
+  }
+  for (const span of root.querySelectorAll('[data-since]')) {
+    setText(span, duration((Date.now() - new Date(span.dataset.since)) / 1000));
+  }
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}
+
+/** Keep all times of the page at the present. */
+export function start() {
+  tick();
+  setInterval(() => tick(), 1000);
+}
