@@ -202,8 +202,10 @@ class Instances:
         """The address of an instance's own server."""
         here = self._wire.profile
         if here.instance_id:
-            if here.instance_id != instance_id or not here.server:
+            if here.instance_id != instance_id:
                 raise NotAllowed("From inside an instance a command can be run in that instance only.")
+            if not here.server:
+                raise Conflict("This is the instance itself: run the command as it is.")
             return here.server
         instance = self.get(instance_id)
         if instance.status not in (Status.RUNNING, Status.SNAPSHOTTING):

@@ -55,8 +55,8 @@ def load_profile(environ: Mapping[str, str] = os.environ) -> Profile:
     """
     if environ.get("MLPLAT_URL"):
         return _from_variables(environ)
-    if environ.get("MLPLAT_API") and environ.get("JUPYTERHUB_API_TOKEN"):
-        return _from_instance(environ)
+    if environ.get("MLPLAT_API") and (token := _instance_token(environ)):
+        return _from_instance(environ, token)
     for path in profile_paths(environ):
         if path.is_file():
             return _from_file(path)
@@ -78,10 +78,20 @@ def _from_variables(environ: Mapping[str, str]) -> Profile:
     return Profile.of(environ["MLPLAT_URL"], token)
 
 
-def _from_instance(environ: Mapping[str, str]) -> Profile:
+def _instance_token(environ: Mapping[str, str]) -> str:
+    """The instance's own token. Its processes do not have it in their variables, but beside runtime.json."""
+    if environ.get("JUPYTERHUB_API_TOKEN"):
+        return environ["JUPYTERHUB_API_TOKEN"]
+    try:
+        return Path(environ["MLPLAT_RUNTIME"]).with_name("token").read_text().strip()
+    except (KeyError, OSError):
+        return ""
+
+
+def _from_instance(environ: Mapping[str, str], token: str) -> Profile:
     return Profile(
         api=environ["MLPLAT_API"].rstrip("/"),
-        token=environ["JUPYTERHUB_API_TOKEN"],
+        token=token,
         user=environ.get("JUPYTERHUB_USER", ""),
         origin=environ.get("JUPYTERHUB_PUBLIC_HUB_URL", "").rstrip("/").removesuffix("/hub"),
         instance_id=environ.get("MLPLAT_INSTANCE_ID", ""),

@@ -60,14 +60,20 @@ def problem(status: int, code: str, message: str, request_id: str = "q-1") -> Re
 Answerer = Callable[[Asked], Reply]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is part of many tests."""
+
+
 class Stage:
     """The server. `on` says what a path answers: each reply once, the last one for ever."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self._replies: dict[tuple[str, str], list[Reply | Answerer]] = defaultdict(list)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 

@@ -47,6 +47,20 @@ def test_an_instance_speaks_with_its_own_token_although_the_owners_profile_is_in
     assert profile.server == "http://127.0.0.1:4000/user/alice/i-1"
 
 
+def test_in_a_terminal_of_an_instance_the_token_lies_beside_its_runtime(config: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("own\n")
+    runtime = str(tmp_path / "runtime.json")
+    environ = {
+        **config,
+        "MLPLAT_API": "http://127.0.0.1:8011/v1",
+        "MLPLAT_INSTANCE_ID": "i-1",
+        "MLPLAT_RUNTIME": runtime,
+    }
+    assert (load_profile(environ).token, load_profile(environ).instance_id) == ("own", "i-1")
+    (tmp_path / "token").unlink()
+    assert load_profile(environ).token == FILED
+
+
 def test_a_data_folder_that_is_named_brings_its_own_profile(config: dict[str, str], tmp_path: Path) -> None:
     write(tmp_path / "data" / "profile.json", url="http://127.0.0.1:1/services/mlplat", token=OTHER)
     assert load_profile({**config, "MLPLAT_DATA_DIR": str(tmp_path / "data")}).token == OTHER
