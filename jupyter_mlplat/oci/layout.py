@@ -41,11 +41,16 @@ class Ingest:
 
     @contextmanager
     def file(self) -> Iterator[BinaryIO]:
-        """A file to write a blob into; its `name` is what `add_file` wants."""
-        with (self._folder / f"{uuid4().hex}.partial").open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        """A file to write a blob into; its `name` is what `add_file` wants. Gone where the writing fails."""
+        partial = self._folder / f"{uuid4().hex}.partial"
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     def add_file(self, path: Path, descriptor: Descriptor) -> Descriptor:
         """Take a file that `file` gave and that is complete."""

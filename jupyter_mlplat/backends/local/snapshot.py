@@ -3,14 +3,13 @@
 # Tens of thousands of names: plain strings are several times faster than paths.
 # ruff: noqa: PTH115, PTH118, PTH120
 
-import filecmp
 import json
 import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from jupyter_mlplat.backends.local.interpreter import is_interpreter_link
 from jupyter_mlplat.backends.local.relocation import transform_of
@@ -29,6 +28,7 @@ _CACHE = "__pycache__"
 _HIDDEN = ".wh."
 _KINDS = {"f": Kind.FILE, "d": Kind.DIRECTORY, "l": Kind.SYMLINK}
 _NOT_WRITE = 0o555
+_CHUNK = 1 << 20
 
 
 class Entry(NamedTuple):
@@ -191,11 +191,20 @@ def same_files(one: Path, other: Path) -> Callable[[str], bool]:
 
     def same(path: str) -> bool:
         try:
-            return filecmp.cmp(one / path, other / path, shallow=False)
+            # filecmp will not do: it remembers answers by size and time.
+            with (one / path).open("rb") as left, (other / path).open("rb") as right:
+                return _same_bytes(left, right)
         except FileNotFoundError:
             return False
 
     return same
+
+
+def _same_bytes(left: BinaryIO, right: BinaryIO) -> bool:
+    while chunk := left.read(_CHUNK):
+        if chunk != right.read(_CHUNK):
+            return False
+    return not right.read(1)
 
 
 def members(environment: Path, changes: Changes) -> Iterator[Member]:

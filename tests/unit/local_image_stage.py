@@ -1,0 +1,77 @@
+"""Small images and instances for the tests of the local back end: real files, no installing."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
+from jupyter_mlplat.backends.local import interpreter
+from jupyter_mlplat.backends.local.environments import Environments
+from jupyter_mlplat.backends.local.images import LocalImages
+from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
+from jupyter_mlplat.flavors.models import Flavor
+
+SITE = f"lib/python{interpreter.PYTHON}/site-packages"
+SMALL = Flavor(id="small", name="small", vcpus=1, memory_mib=1024)
+
+
+def fill(environment: Path, packages: dict[str, str], *, library: bytes = b"\x7fELF library") -> None:
+    """Put packages (name: version) into an environment, each with a module and a library."""
+    for name, version in packages.items():
+        package, facts = environment / SITE / name, environment / SITE / f"{name}-{version}.dist-info"
+        package.mkdir(parents=True)
+        facts.mkdir()
+        (package / "__init__.py").write_text(f"VERSION = {version!r}\n")
+        (package / "fast.so").write_bytes(library)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: body\n")
+
+
+def make_image(environments: Environments, folder: Path, packages: dict[str, str], ref: str = "base:1") -> str:
+    """An image of an environment with these packages; `folder` is where it is built. Its digest."""
+    environment = folder / "built"
+    environment.mkdir(parents=True)
+    interpreter.tie(environment)
+    fill(environment, packages)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    recipe = Recipe(environment, None, ref, *ref.split(":"), description="", author="test", created=when)
+    with environments.layout.ingest() as ingest:
+        return ImageWriter(environments.layout, environments.trees, ingest).write(recipe, Meter()).digest
+
+
+def spec_of(digest: str, instance_id: str = "i-1") -> InstanceSpec:
+    return InstanceSpec(
+        instance_id=instance_id,
+        owner="alice",
+        name="notebook",
+        image_digest=digest,
+        image_id="im-0",
+        image_name="base:1",
+        flavor=SMALL,
+    )
+
+
+def save_spec(digest: str, instance_id: str = "i-1", name: str = "mine", tag: str = "1") -> SaveSpec:
+    return SaveSpec("im-1", spec_of(digest, instance_id), name, tag, "with more in it", "alice")
+
+
+async def save(images: LocalImages, spec: SaveSpec) -> tuple[SavedImage, list[Checkpoint]]:
+    """Save to the end: the image, and the progress on the way."""
+    steps = [step async for step in images.save(spec)]
+    assert isinstance(steps[-1], SavedImage)
+    return steps[-1], [step for step in steps if isinstance(step, Checkpoint)]
+
+
+def contents(environment: Path) -> dict[str, tuple[object, ...]]:
+    """What a user sees of an environment, but for compiled files."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(environment.rglob("*")):
+        name = str(path.relative_to(environment))
+        if "__pycache__" in name or name == ".mlplat.json":
+            continue
+        state = path.lstat()
+        if path.is_symlink():
+            found[name] = (str(path.readlink()),)
+        else:
+            found[name] = (
+                (state.st_mode, int(state.st_mtime), path.read_bytes()) if path.is_file() else (state.st_mode,)
+            )
+    return found
