@@ -18,6 +18,8 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { attributes: false } }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      // Lumino's signals take the receiver of a slot as their second argument.
+      '@typescript-eslint/unbound-method': 'off',
       eqeqeq: 'error',
       curly: 'error',
       'max-lines': ['error', 400]

@@ -1,6 +1,23 @@
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { flavorsPlugin } from './flavors/plugin';
+import { imagesModelPlugin, imagesPlugin } from './images/plugin';
+import { instanceModelPlugin, instancesPlugin } from './instances/plugin';
+import { jobPagePlugin, jobsModelPlugin, jobsPlugin } from './jobs/plugin';
+import { launcherPlugin } from './launcher';
+import { platformPlugin } from './platform';
+import { storagePlugin } from './storage/plugin';
 
-const plugins: JupyterFrontEndPlugin<unknown>[] = [
-  { id: 'jupyter-mlplat:storage', description: 'x', autoStart: true, activate: () => console.log('mlplat') }
+export * from './tokens';
+
+export default [
+  platformPlugin,
+  instanceModelPlugin,
+  imagesModelPlugin,
+  jobsModelPlugin,
+  instancesPlugin,
+  flavorsPlugin,
+  imagesPlugin,
+  jobsPlugin,
+  jobPagePlugin,
+  storagePlugin,
+  launcherPlugin
 ];
-export default plugins;

@@ -1,0 +1,266 @@
+/** The models on the wire, as `jupyter_mlplat/*\/models.py` has them. Times are ISO 8601 strings in UTC. */
+
+export type Moment = string;
+export type Scalar = boolean | number | string;
+
+export interface IPage<Row> {
+  current: number;
+  data: Row[];
+  pages: number;
+  size: number;
+  total: number;
+}
+
+export interface IEvent {
+  id: number;
+  noun: string;
+  resource_id: string;
+  type: string;
+  message: string;
+  at: Moment;
+}
+
+/** Progress of a resource that has no event of its own. */
+export interface ITouch {
+  noun: string;
+  resource_id: string;
+}
+
+export type Category = 'CPU' | 'GPU' | 'ASCEND';
+
+export interface IFlavor {
+  id: string;
+  name: string;
+  arch: string;
+  category: Category;
+  vcpus: number;
+  memory_mib: number;
+  accelerator: { type: string; count: number; memory_mib: number } | null;
+}
+
+export interface IFlavorOffer extends IFlavor {
+  sold_out: boolean;
+  reason: string | null;
+  enforced: string[];
+}
+
+export type Effect = 'current' | 'live' | 'restart';
+
+export interface IFlavorChoice {
+  flavor: IFlavorOffer;
+  effect: Effect;
+  note: string;
+}
+
+export type Status =
+  | 'INIT'
+  | 'CREATING'
+  | 'STARTING'
+  | 'RUNNING'
+  | 'STOPPING'
+  | 'STOPPED'
+  | 'SNAPSHOTTING'
+  | 'DELETING'
+  | 'DELETED'
+  | 'CREATE_FAILED'
+  | 'START_FAILED'
+  | 'DELETE_FAILED'
+  | 'ERROR'
+  | 'FROZEN';
+
+export interface IStep {
+  name: string;
+  status: 'WAITING' | 'PROCESSING' | 'FAILED' | 'COMPLETED';
+  message: string;
+  started_at: Moment | null;
+  finished_at: Moment | null;
+}
+
+export interface IInstance {
+  id: string;
+  name: string;
+  description: string;
+  owner: string;
+  workspace: string;
+  status: Status;
+  status_message: string;
+  target: 'RUNNING' | 'STOPPED' | 'DELETED';
+  image_id: string;
+  image_name: string;
+  flavor: string;
+  target_image_id: string | null;
+  target_flavor: string | null;
+  steps: IStep[];
+  url: string;
+  created_at: Moment;
+  updated_at: Moment;
+  started_at: Moment | null;
+  last_activity: Moment | null;
+}
+
+/** Who this server is: what `GET mlplat/instance` says without asking the platform. */
+export interface IIdentity {
+  instance_id: string | null;
+  user: string;
+  console: string;
+  runtime: { name?: string; flavor?: IFlavor; image?: { id: string; name: string }; enforced?: string[] } | null;
+}
+
+export interface IAcceleratorReading {
+  name: string;
+  used_percent: number;
+  memory_used_bytes: number;
+  memory_bytes: number;
+}
+
+export interface IReadings {
+  cpu: { used: number; cores: number };
+  memory: { used_bytes: number; limit_bytes: number | null; enforced: boolean };
+  accelerators: IAcceleratorReading[];
+}
+
+export type ImageStatus = 'INIT' | 'CREATING' | 'ACTIVE' | 'CREATE_FAILED' | 'ERROR' | 'DELETED';
+
+export interface IImage {
+  id: string;
+  name: string;
+  tag: string;
+  description: string;
+  owner: string;
+  status: ImageStatus;
+  status_message: string;
+  origin: 'PRESET' | 'IMAGE_SAVE' | 'CUSTOMIZE';
+  digest: string | null;
+  size: number;
+  added: number;
+  arch: string;
+  resource_categories: Category[];
+  services: string[];
+  instance_id: string | null;
+  instance_name: string | null;
+  progress: { done: number; total: number; message: string } | null;
+  created_at: Moment;
+  updated_at: Moment;
+}
+
+export interface IImageSave {
+  name: string;
+  tag: string;
+  description: string;
+}
+
+export type Phase =
+  'Creating' | 'Pending' | 'Running' | 'Failed' | 'Completed' | 'Terminating' | 'Terminated' | 'Abnormal';
+
+export interface IChannel {
+  name: string;
+  url: string;
+}
+
+export interface IJob {
+  id: string;
+  number: number;
+  name: string;
+  description: string;
+  owner: string;
+  phase: Phase;
+  phase_message: string;
+  kind: 'notebook' | 'python' | 'shell';
+  entry: string;
+  bundle: string;
+  image_id: string;
+  image_name: string;
+  flavor: string;
+  nodes: number;
+  parameters: Record<string, Scalar>;
+  environment: Record<string, string>;
+  inputs: IChannel[];
+  outputs: IChannel[];
+  retries: number;
+  attempt: number;
+  exit_code: number | null;
+  progress: { done: number; total: number };
+  last_metrics: Record<string, number>;
+  instance_id: string | null;
+  created_at: Moment;
+  updated_at: Moment;
+  started_at: Moment | null;
+  finished_at: Moment | null;
+  duration: number | null;
+}
+
+export interface IJobFile {
+  path: string;
+  size: number;
+  modified_at: Moment;
+}
+
+export interface IMetricPoint {
+  step: number | null;
+  at: Moment;
+  values: Record<string, number>;
+}
+
+export interface IParameter {
+  name: string;
+  type: string;
+  default: Scalar | null;
+  help: string;
+}
+
+/** What would be sent if the notebook or script at `path` were submitted now. */
+export interface ISubmitPreview {
+  entry: string;
+  folder: string;
+  kind: string;
+  name: string;
+  files: { path: string; size: number }[];
+  total_bytes: number;
+  excluded: { path: string; size: number | null; reason: string }[];
+  parameters: IParameter[];
+  problems: string[];
+}
+
+export interface ISubmit {
+  path: string;
+  name: string;
+  description: string;
+  image_id: string | null;
+  flavor: string | null;
+  parameters: Record<string, Scalar>;
+  environment: Record<string, string>;
+  inputs: IChannel[];
+  outputs: IChannel[];
+  retries: number;
+}
+
+export interface IEndpoint {
+  name: string;
+  provider: string;
+  buckets: string[];
+}
+
+export interface IObject {
+  key: string;
+  size: number;
+  modified_at: Moment | null;
+  is_prefix: boolean;
+}
+
+export interface IListing {
+  objects: IObject[];
+  next: string | null;
+}
+
+/** A copy between the work folder and object storage, done by the server. */
+export interface ITransfer {
+  id: string;
+  source: string;
+  target: string;
+  state: 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
+  done: number;
+  total: number;
+  message: string;
+}
+
+export const FINAL_PHASES: ReadonlySet<Phase> = new Set(['Failed', 'Completed', 'Terminated', 'Abnormal']);

@@ -1,0 +1,74 @@
+import { Signal } from '@lumino/signaling';
+import { concerns } from '../api/nouns';
+import type { IImage, IImageSave } from '../api/models';
+import { Refresher } from '../api/refresher';
+import type { IPlatform } from '../tokens';
+
+/** Whether an image is still being written. */
+export function isBeingSaved(image: IImage): boolean {
+  return image.status === 'INIT' || image.status === 'CREATING';
+}
+
+/** The images that the user may use. `saved` tells of a save of this instance that has ended, well or not. */
+export class ImagesModel {
+  constructor(private readonly platform: IPlatform) {
+    const { events } = platform;
+    events.changed.connect((_, event) => concerns(event, 'image') && void this.refresh());
+    events.touched.connect((_, touch) => concerns(touch, 'image') && void this.refresh());
+    events.connected.connect((_, connected) => connected && void this.refresh());
+    platform.identity.then(
+      () => this.refresh(),
+      () => undefined
+    );
+  }
+
+  readonly changed = new Signal<this, void>(this);
+  readonly saved = new Signal<this, IImage>(this);
+
+  images: IImage[] | null = null;
+  error: unknown = null;
+
+  /** Saves of this instance that are under way. */
+  get saving(): IImage[] {
+    return (this.images ?? []).filter(image => isBeingSaved(image) && image.instance_id === this._instanceId);
+  }
+
+  /** What a job can run on. */
+  get forJobs(): IImage[] {
+    return (this.images ?? []).filter(image => image.status === 'ACTIVE' && image.services.includes('TRAIN'));
+  }
+
+  refresh(): Promise<void> {
+    return this._refresher.request();
+  }
+
+  /** Begin a save; it goes on by itself. */
+  async save(instanceId: string, save: IImageSave): Promise<IImage> {
+    const image = await this.platform.client.saveImage(instanceId, save);
+    this._under.add(image.id);
+    void this.refresh();
+    return image;
+  }
+
+  private async _load(): Promise<void> {
+    try {
+      this._instanceId = (await this.platform.identity).instance_id;
+      this.images = await this.platform.client.images();
+      this.error = null;
+      this._noticeEnds(this.images);
+    } catch (error) {
+      this.error = error;
+    }
+    this.changed.emit();
+  }
+
+  private _noticeEnds(images: IImage[]): void {
+    const ended = images.filter(image => this._under.has(image.id) && !isBeingSaved(image));
+    this._under = new Set(this.saving.map(image => image.id));
+    ended.forEach(image => this.saved.emit(image));
+  }
+
+  private _refresher = new Refresher(() => this._load(), 1000);
+  private _instanceId: string | null = null;
+  private _under = new Set<string>();
+}

@@ -1,0 +1,85 @@
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import * as React from 'react';
+import type { IImage } from '../api/models';
+import type { InstanceModel } from '../instances/model';
+import { CommandIDs, IImagesModel, IInstanceModel, IPlatform } from '../tokens';
+import { formatBytes } from '../ui/format';
+import { saveImageIcon } from '../ui/icons';
+import { ViewWidget } from '../ui/panel';
+import { ImagesModel } from './model';
+import { SaveStatus } from './progress';
+import { saveImage } from './save';
+
+export const imagesModelPlugin: JupyterFrontEndPlugin<ImagesModel> = {
+  id: 'jupyter-mlplat:images-model',
+  description: 'Knows the images that the user may use.',
+  autoStart: true,
+  requires: [IPlatform],
+  provides: IImagesModel,
+  activate: (_: JupyterFrontEnd, platform: IPlatform) => new ImagesModel(platform)
+};
+
+/** A toast when a save has ended, with what can be done next. */
+function announceSaves(app: JupyterFrontEnd, platform: IPlatform, images: ImagesModel): void {
+  const { trans } = platform;
+  images.saved.connect((_, image: IImage) => {
+    const name = `${image.name}:${image.tag}`;
+    if (image.status !== 'ACTIVE') {
+      const why = image.status_message || trans.__('The events in the Instance panel say why.');
+      Notification.error(trans.__('%1 could not be saved. %2', name, why), { autoClose: false });
+      return;
+    }
+    const added = formatBytes(image.added);
+    Notification.success(trans.__('%1 is saved: %2 were added.', name, added), {
+      autoClose: false,
+      actions: [
+        {
+          label: trans.__('Use it in a job'),
+          callback: () => void app.commands.execute(CommandIDs.submitJob, { image_id: image.id })
+        },
+        {
+          label: trans.__('Start an instance'),
+          callback: () => void platform.openConsole(`instances/new?image_id=${image.id}`)
+        }
+      ]
+    });
+  });
+}
+
+export const imagesPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-mlplat:images',
+  description: 'Saves the environment of the instance as an image.',
+  autoStart: true,
+  requires: [IPlatform, IInstanceModel, IImagesModel],
+  optional: [IStatusBar, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    platform: IPlatform,
+    instance: InstanceModel,
+    images: ImagesModel,
+    statusBar: IStatusBar | null,
+    palette: ICommandPalette | null
+  ) => {
+    const { trans } = platform;
+    const text = { type: 'string' };
+    app.commands.addCommand(CommandIDs.saveImage, {
+      label: trans.__('Save the Environment as an Image…'),
+      caption: trans.__('Keep the packages of this instance for jobs and other instances'),
+      icon: saveImageIcon,
+      describedBy: { args: { type: 'object', properties: { name: text, tag: text, description: text } } },
+      execute: async args => {
+        await saveImage(platform, instance, images, args);
+      }
+    });
+    announceSaves(app, platform, images);
+    const open = () => void app.commands.execute(CommandIDs.showInstance);
+    statusBar?.registerStatusItem('jupyter-mlplat:save-image', {
+      item: new ViewWidget(platform, () => React.createElement(SaveStatus, { images, open })),
+      align: 'left',
+      rank: 100
+    });
+    palette?.addItem({ command: CommandIDs.saveImage, category: trans.__('ML platform') });
+  }
+};

@@ -1,0 +1,92 @@
+import * as React from 'react';
+import type { IImage, IImageSave, IInstance } from '../api/models';
+import type { InstanceModel } from '../instances/model';
+import type { IPlatform } from '../tokens';
+import { ask, type FormDialog } from '../ui/dialog';
+import { useTrans } from '../ui/context';
+import type { ImagesModel } from './model';
+import { isImageName, isImageTag, suggestName, suggestTag } from './names';
+
+/** Ask for a name and a tag and begin to save the environment; null if the dialog was left. */
+export async function saveImage(
+  platform: IPlatform,
+  instance: InstanceModel,
+  images: ImagesModel,
+  given: Partial<IImageSave>
+): Promise<IImage | null> {
+  const { trans } = platform;
+  await instance.refresh();
+  const save: IImageSave = {
+    name: given.name ?? suggestName(instance.instance?.image_name ?? ''),
+    tag: given.tag ?? suggestTag(new Date()),
+    description: given.description ?? ''
+  };
+  return ask(platform, {
+    title: trans.__('Save the environment as an image'),
+    verb: trans.__('Save image'),
+    focus: 'input',
+    body: dialog => <SaveForm save={save} dialog={dialog} instance={instance.instance} />,
+    accept: async say => {
+      say(trans.__('Asking the platform…'));
+      return images.save(await instance.id(), save);
+    }
+  });
+}
+
+interface ISaveFormProps {
+  save: IImageSave;
+  dialog: FormDialog<IImage>;
+  instance: IInstance | null;
+}
+
+function SaveForm({ save, dialog, instance }: ISaveFormProps): JSX.Element {
+  const trans = useTrans();
+  const [, render] = React.useReducer((count: number) => count + 1, 0);
+  const nameIsBad = !isImageName(save.name);
+  const tagIsBad = !isImageTag(save.tag);
+  React.useEffect(() => {
+    dialog.canAccept = !nameIsBad && !tagIsBad;
+  }, [dialog, nameIsBad, tagIsBad]);
+  const set = (change: Partial<IImageSave>) => {
+    Object.assign(save, change);
+    render();
+  };
+  return (
+    <>
+      <div className="mlp-fields-row">
+        <label className="mlp-field mlp-grow">
+          <span>{trans.__('Name')}</span>
+          <input className="jp-mod-styled" value={save.name} onChange={event => set({ name: event.target.value })} />
+        </label>
+        <label className="mlp-field">
+          <span>{trans.__('Tag')}</span>
+          <input className="jp-mod-styled" value={save.tag} onChange={event => set({ tag: event.target.value })} />
+        </label>
+      </div>
+      {nameIsBad && (
+        <p className="mlp-invalid">{trans.__('A name has small letters, digits, and single . _ - between them.')}</p>
+      )}
+      {tagIsBad && <p className="mlp-invalid">{trans.__('A tag has letters, digits, and . _ - after the first.')}</p>}
+      <label className="mlp-field">
+        <span>{trans.__('Description (optional)')}</span>
+        <input
+          className="jp-mod-styled"
+          maxLength={512}
+          value={save.description}
+          onChange={event => set({ description: event.target.value })}
+        />
+      </label>
+      <dl className="mlp-kept">
+        <dt data-tone="good">{trans.__('In the image')}</dt>
+        <dd>
+          {instance
+            ? trans.__('%1, and all packages that you installed or changed since', instance.image_name)
+            : trans.__('all packages of this environment')}
+        </dd>
+        <dt data-tone="warn">{trans.__('Not in it')}</dt>
+        <dd>{trans.__('your files in the work folder, and what is in the memory of kernels')}</dd>
+      </dl>
+      <p className="mlp-note">{trans.__('Your kernels keep running. You can go on working while it is saved.')}</p>
+    </>
+  );
+}

@@ -1,0 +1,90 @@
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+import type { Client } from '../api/client';
+import { LogBuffer } from './log-buffer';
+
+const WAIT_MS = 3000;
+const SHOW_EVERY_MS = 100;
+
+/** Reads the log of one node of a job until the job has ended; a stream that breaks goes on where it was. */
+export class LogFollower implements IDisposable {
+  constructor(
+    private readonly client: Client,
+    private readonly jobId: string,
+    private readonly node: number,
+    private readonly isOver: () => boolean
+  ) {
+    void this._run();
+  }
+
+  /** Emitted at most ten times a second. */
+  readonly changed = new Signal<this, void>(this);
+  readonly buffer = new LogBuffer();
+  state: 'connecting' | 'following' | 'waiting' | 'ended' = 'connecting';
+  error: unknown = null;
+
+  get isDisposed(): boolean {
+    return this._abort.signal.aborted;
+  }
+
+  dispose(): void {
+    this._abort.abort();
+    clearTimeout(this._timer);
+    Signal.clearData(this);
+  }
+
+  private async _run(): Promise<void> {
+    while (!this.isDisposed) {
+      const over = this.isOver();
+      if ((await this._follow()) && over) {
+        this._become('ended');
+        return;
+      }
+      await new Promise(resolve => setTimeout(resolve, WAIT_MS));
+    }
+  }
+
+  /** Whether the stream came to its end. */
+  private async _follow(): Promise<boolean> {
+    try {
+      const response = await this.client.followLog(this.jobId, this.node, this._offset, this._abort.signal);
+      this.error = null;
+      this._become('following');
+      await this._read(response.body!.getReader());
+      return true;
+    } catch (error) {
+      this.error = error;
+      this._become('waiting');
+      return false;
+    }
+  }
+
+  private async _read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) {
+        return;
+      }
+      this._offset += value.length;
+      this.buffer.append(this._decoder.decode(value, { stream: true }));
+      this._show();
+    }
+  }
+
+  private _become(state: LogFollower['state']): void {
+    this.state = state;
+    this._show();
+  }
+
+  private _show(): void {
+    this._timer ||= window.setTimeout(() => {
+      this._timer = 0;
+      this.changed.emit();
+    }, SHOW_EVERY_MS);
+  }
+
+  private _abort = new AbortController();
+  private _decoder = new TextDecoder();
+  private _offset = 0;
+  private _timer = 0;
+}

@@ -1,0 +1,185 @@
+import * as React from 'react';
+import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
+import { useTrans } from '../ui/context';
+import { flavorLabel, formatBytes } from '../ui/format';
+import { invalidFields, type IDraft } from './draft';
+import { ChannelRows, VariableRows } from './submit-more';
+import { ParameterFields } from './submit-parameters';
+import type { ISubmitChoices } from './submit';
+
+const FILES_SHOWN = 500;
+
+export interface IEditProps {
+  draft: IDraft;
+  preview: ISubmitPreview;
+  invalid: Set<string>;
+  /** Take over a change of the draft. */
+  set: (change: Partial<IDraft>) => void;
+}
+
+/** The form of a job: one screen, everything with a default. */
+export function SubmitForm(props: { choices: ISubmitChoices; onChange: () => void }): JSX.Element {
+  const { preview, images, flavors, draft } = props.choices;
+  const [, render] = React.useReducer((count: number) => count + 1, 0);
+  const set = (change: Partial<IDraft>) => {
+    Object.assign(draft, change);
+    render();
+    props.onChange();
+  };
+  const edit: IEditProps = { draft, preview, invalid: invalidFields(draft, preview), set };
+  return (
+    <>
+      <Sent preview={preview} />
+      <Problems problems={preview.problems} />
+      <NameField {...edit} />
+      <div className="mlp-fields-row">
+        <ImageField {...edit} images={images} />
+        <FlavorField {...edit} flavors={flavors} />
+      </div>
+      <ParameterFields {...edit} />
+      <More {...edit} />
+    </>
+  );
+}
+
+function Sent({ preview }: { preview: ISubmitPreview }): JSX.Element {
+  const trans = useTrans();
+  const { files, excluded, total_bytes: bytes } = preview;
+  const count = trans._n('one file', '%1 files', files.length);
+  const left = excluded.length > 0 ? ' · ' + trans._n('one left out', '%1 left out', excluded.length) : '';
+  return (
+    <details className="mlp-sent">
+      <summary>
+        {trans.__('Sends %1, %2', count, formatBytes(bytes))}
+        {left}
+      </summary>
+      <ul className="mlp-files">
+        {files.slice(0, FILES_SHOWN).map(({ path, size }) => (
+          <li key={path}>
+            <span>{path}</span>
+            <span className="mlp-number mlp-faint">{formatBytes(size)}</span>
+          </li>
+        ))}
+        {excluded.slice(0, FILES_SHOWN).map(({ path, reason }) => (
+          <li key={`- ${path}`} className="mlp-mod-excluded">
+            <span>{path}</span>
+            <span className="mlp-faint">{reason}</span>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function Problems({ problems }: { problems: string[] }): JSX.Element | null {
+  if (problems.length === 0) {
+    return null;
+  }
+  return (
+    <div className="mlp-error" role="alert">
+      {problems.map(problem => (
+        <div key={problem}>{problem}</div>
+      ))}
+    </div>
+  );
+}
+
+function NameField({ draft, invalid, set }: IEditProps): JSX.Element {
+  const trans = useTrans();
+  return (
+    <label className="mlp-field">
+      <span>{trans.__('Name')}</span>
+      <input
+        className="jp-mod-styled"
+        value={draft.name}
+        aria-invalid={invalid.has('name')}
+        onChange={event => set({ name: event.target.value })}
+      />
+      {invalid.has('name') && (
+        <span className="mlp-invalid">
+          {trans.__('Use 1 to 64 letters, digits, - and _, a letter or digit first.')}
+        </span>
+      )}
+    </label>
+  );
+}
+
+function ImageField({ draft, set, images }: IEditProps & { images: IImage[] }): JSX.Element {
+  const trans = useTrans();
+  return (
+    <label className="mlp-field mlp-grow">
+      <span>{trans.__('Image')}</span>
+      <select className="jp-mod-styled" value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
+        {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
+        {images.map(image => (
+          <option key={image.id} value={image.id}>
+            {image.name}:{image.tag}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function FlavorField({ draft, set, flavors }: IEditProps & { flavors: IFlavorOffer[] }): JSX.Element {
+  const trans = useTrans();
+  return (
+    <label className="mlp-field mlp-grow">
+      <span>{trans.__('Flavor')}</span>
+      <select className="jp-mod-styled" value={draft.flavor} onChange={event => set({ flavor: event.target.value })}>
+        {flavors.map(flavor => (
+          <option key={flavor.id} value={flavor.id} disabled={flavor.sold_out} title={flavor.reason ?? undefined}>
+            {flavorLabel(flavor)}
+            {flavor.sold_out ? ` – ${flavor.reason ?? trans.__('sold out')}` : ''}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function More(props: IEditProps): JSX.Element {
+  const trans = useTrans();
+  const { draft, invalid, set } = props;
+  return (
+    <details className="mlp-fold">
+      <summary>{trans.__('More: data, environment variables, retries')}</summary>
+      <div className="mlp-fold-body">
+        <ChannelRows
+          {...props}
+          kind="inputs"
+          title={trans.__('Inputs')}
+          hint={trans.__('copied into the job before it starts')}
+        />
+        <ChannelRows
+          {...props}
+          kind="outputs"
+          title={trans.__('Outputs')}
+          hint={trans.__('copied to the storage when the job ends')}
+        />
+        <VariableRows {...props} />
+        <div className="mlp-fields-row">
+          <label className="mlp-field mlp-grow">
+            <span>{trans.__('Description')}</span>
+            <input
+              className="jp-mod-styled"
+              maxLength={512}
+              value={draft.description}
+              onChange={event => set({ description: event.target.value })}
+            />
+          </label>
+          <label className="mlp-field mlp-mod-short">
+            <span>{trans.__('Retries')}</span>
+            <input
+              className="jp-mod-styled"
+              inputMode="numeric"
+              value={draft.retries}
+              aria-invalid={invalid.has('retries')}
+              onChange={event => set({ retries: event.target.value })}
+            />
+          </label>
+        </div>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,172 @@
+import { copyIcon, deleteIcon, downloadIcon, fileIcon, folderIcon, pasteIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+import type { IObject } from '../api/models';
+import { usePlatform, useTrans } from '../ui/context';
+import { EmptyState, Waiting } from '../ui/feedback';
+import { formatBytes } from '../ui/format';
+import { storageIcon } from '../ui/icons';
+import { Ago, Name } from '../ui/text';
+import type { IStorageActions } from './actions';
+import type { StorageModel } from './model';
+import { nameOf, obsUrl } from './paths';
+import { Action } from './panel';
+
+interface IBrowserProps {
+  model: StorageModel;
+  actions: IStorageActions;
+}
+
+/** The buckets, or what lies at the place that is open. */
+export function Browser(props: IBrowserProps): JSX.Element {
+  const trans = useTrans();
+  const { model } = props;
+  if (model.place === '') {
+    return <Buckets {...props} />;
+  }
+  if (!model.objects) {
+    return <Waiting>{trans.__('Reading %1…', nameOf(model.place))}</Waiting>;
+  }
+  if (model.objects.length === 0) {
+    return (
+      <EmptyState>{trans.__('Nothing here yet. Drop files here, or upload some with the button above.')}</EmptyState>
+    );
+  }
+  return (
+    <ul className="mlp-list">
+      {model.objects.map(object => (
+        <ObjectRow key={object.key} object={object} {...props} />
+      ))}
+      {model.hasMore && (
+        <li>
+          <button type="button" className="mlp-link mlp-more" onClick={() => void model.loadMore()}>
+            {trans.__('Show more')}
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+function Buckets({ model, actions }: IBrowserProps): JSX.Element {
+  const trans = useTrans();
+  if (!model.endpoints) {
+    return <Waiting>{trans.__('Reading your buckets…')}</Waiting>;
+  }
+  if (model.endpoints.every(({ buckets }) => buckets.length === 0)) {
+    return (
+      <EmptyState action={trans.__('New bucket…')} onAction={actions.newBucket}>
+        {trans.__('You have no buckets yet. A bucket keeps data for jobs and instances under an obs:// path.')}
+      </EmptyState>
+    );
+  }
+  return (
+    <>
+      {model.endpoints.map(({ name, buckets }) => (
+        <section key={name}>
+          <h3>{name === 'local' ? trans.__('On this platform') : name}</h3>
+          <ul className="mlp-list">
+            {buckets.map(bucket => (
+              <Row
+                key={bucket}
+                icon={storageIcon}
+                name={bucket}
+                open={() => void model.open(`${bucket}/`)}
+                actions={
+                  <>
+                    <Action
+                      label={trans.__('Copy %1', obsUrl(`${bucket}/`))}
+                      icon={copyIcon}
+                      onClick={() => actions.copyPath(`${bucket}/`)}
+                    />
+                    <Action
+                      label={trans.__('Delete the bucket…')}
+                      icon={deleteIcon}
+                      onClick={() => actions.deleteBucket(bucket)}
+                    />
+                  </>
+                }
+              />
+            ))}
+          </ul>
+        </section>
+      ))}
+    </>
+  );
+}
+
+function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject }): JSX.Element {
+  const { trans, client } = usePlatform();
+  const name = nameOf(object.key);
+  return (
+    <Row
+      icon={object.is_prefix ? folderIcon : fileIcon}
+      name={name}
+      open={object.is_prefix ? () => void model.open(object.key) : undefined}
+      size={object.is_prefix ? '' : formatBytes(object.size)}
+      moment={object.modified_at}
+      actions={
+        <>
+          <Action
+            label={trans.__('Copy %1', obsUrl(object.key))}
+            icon={copyIcon}
+            onClick={() => actions.copyPath(object.key)}
+          />
+          <Action
+            label={trans.__('Copy into the folder that is open in the file browser')}
+            icon={pasteIcon}
+            onClick={() => actions.copyToWork(object)}
+          />
+          {!object.is_prefix && (
+            <a
+              className="mlp-icon-button"
+              href={client.objectLink(object.key)}
+              download={name}
+              title={trans.__('Download to your machine')}
+              aria-label={trans.__('Download to your machine')}
+            >
+              <downloadIcon.react tag="span" width="16px" />
+            </a>
+          )}
+          <Action label={trans.__('Delete…')} icon={deleteIcon} onClick={() => actions.deleteObject(object)} />
+        </>
+      }
+    />
+  );
+}
+
+interface IRowProps {
+  icon: typeof fileIcon;
+  name: string;
+  open?: () => void;
+  size?: string;
+  moment?: string | null;
+  actions: React.ReactNode;
+}
+
+function Row({ icon, name, open, size, moment, actions }: IRowProps): JSX.Element {
+  const Icon = icon.react;
+  const head = (
+    <>
+      <Icon tag="span" width="16px" className="mlp-object-icon" />
+      <span className="mlp-shrink mlp-grow">
+        <Name>{name}</Name>
+      </span>
+    </>
+  );
+  return (
+    <li className="mlp-object">
+      {open ? (
+        <button type="button" className="mlp-object-name" onClick={open}>
+          {head}
+        </button>
+      ) : (
+        <span className="mlp-object-name">{head}</span>
+      )}
+      <span className="mlp-object-facts mlp-faint">
+        {size && <span className="mlp-number">{size}</span>}
+        {moment && <Ago moment={moment} />}
+      </span>
+      <span className="mlp-object-actions">{actions}</span>
+    </li>
+  );
+}

@@ -1,0 +1,150 @@
+import { fileUploadIcon, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+import { useModel, useTrans } from '../ui/context';
+import { ErrorBox } from '../ui/feedback';
+import { useInSight, type ViewWidget } from '../ui/panel';
+import { CopyButton } from '../ui/text';
+import { Browser } from './browser';
+import type { StorageModel } from './model';
+import { crumbsOf, obsUrl } from './paths';
+import { TransferList } from './transfer-list';
+import type { TransfersModel } from './transfers';
+import type { IStorageActions } from './actions';
+
+export interface IStoragePanelProps {
+  model: StorageModel;
+  transfers: TransfersModel;
+  actions: IStorageActions;
+  widget: ViewWidget;
+}
+
+/** The side panel *Storage*: buckets, what is in them, and the copies under way. */
+export function StoragePanel(props: IStoragePanelProps): JSX.Element {
+  const { model, transfers, widget } = props;
+  useModel(model);
+  const inSight = useInSight(widget);
+  React.useEffect(() => {
+    if (inSight) {
+      void model.refresh();
+      void transfers.refresh();
+    }
+  }, [inSight, model, transfers]);
+  const drop = useDrop(model.place === '' ? null : files => transfers.upload(files, model.place));
+  return (
+    <div className={drop.isOver ? 'mlp-panel mlp-mod-drop' : 'mlp-panel'} {...drop.handlers}>
+      <Head {...props} />
+      <Crumbs model={model} />
+      <div className="mlp-panel-body mlp-mod-list">
+        {model.error !== null && <ErrorBox error={model.error} retry={() => void model.refresh()} />}
+        {model.error === null && <Browser {...props} />}
+      </div>
+      <TransferList transfers={transfers} />
+    </div>
+  );
+}
+
+function Head({ model, transfers, actions }: IStoragePanelProps): JSX.Element {
+  const trans = useTrans();
+  const picker = React.useRef<HTMLInputElement>(null);
+  const inBucket = model.place !== '';
+  return (
+    <div className="mlp-panel-head">
+      <h2>{trans.__('Storage')}</h2>
+      {inBucket ? (
+        <Action label={trans.__('Upload files here')} icon={fileUploadIcon} onClick={() => picker.current?.click()} />
+      ) : (
+        <Action label={trans.__('New bucket…')} icon={newFolderIcon} onClick={actions.newBucket} />
+      )}
+      <Action label={trans.__('Read the list again')} icon={refreshIcon} onClick={() => void model.refresh()} />
+      <input
+        ref={picker}
+        type="file"
+        multiple
+        hidden
+        onChange={event => {
+          transfers.upload(event.target.files ?? [], model.place);
+          event.target.value = '';
+        }}
+      />
+    </div>
+  );
+}
+
+/** A small button with an icon. */
+export function Action(props: { label: string; icon: typeof refreshIcon; onClick: () => void }): JSX.Element {
+  const onClick = (event: React.MouseEvent) => {
+    event.stopPropagation();
+    props.onClick();
+  };
+  return (
+    <button type="button" className="mlp-icon-button" title={props.label} aria-label={props.label} onClick={onClick}>
+      <props.icon.react tag="span" width="16px" />
+    </button>
+  );
+}
+
+function Crumbs({ model }: { model: StorageModel }): JSX.Element | null {
+  const trans = useTrans();
+  if (model.place === '') {
+    return null;
+  }
+  const crumbs = crumbsOf(model.place);
+  return (
+    <nav className="mlp-crumbs" aria-label={trans.__('Place in the storage')}>
+      <button type="button" className="mlp-link" onClick={() => void model.open('')}>
+        {trans.__('Buckets')}
+      </button>
+      {crumbs.map(([name, place], index) => (
+        <React.Fragment key={place}>
+          <span aria-hidden="true">/</span>
+          {index === crumbs.length - 1 ? (
+            <strong className="mlp-ellipsis" title={name} aria-current="location">
+              {name}
+            </strong>
+          ) : (
+            <button type="button" className="mlp-link mlp-ellipsis" title={name} onClick={() => void model.open(place)}>
+              {name}
+            </button>
+          )}
+        </React.Fragment>
+      ))}
+      <CopyButton text={obsUrl(model.place)} label={trans.__('Copy %1', obsUrl(model.place))} />
+    </nav>
+  );
+}
+
+interface IDrop {
+  isOver: boolean;
+  handlers: React.DOMAttributes<HTMLElement>;
+}
+
+/** Takes files that are dragged in from the user's machine; nothing where there is no place for them. */
+function useDrop(take: ((files: Iterable<File>) => void) | null): IDrop {
+  const [isOver, setOver] = React.useState(false);
+  const hasFiles = (event: React.DragEvent) => take !== null && event.dataTransfer.types.includes('Files');
+  return {
+    isOver,
+    handlers: {
+      onDragOver: event => {
+        if (hasFiles(event)) {
+          event.preventDefault();
+          event.stopPropagation();
+          setOver(true);
+        }
+      },
+      onDragLeave: event => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) {
+          setOver(false);
+        }
+      },
+      onDrop: event => {
+        if (hasFiles(event)) {
+          event.preventDefault();
+          event.stopPropagation();
+          setOver(false);
+          take!(event.dataTransfer.files);
+        }
+      }
+    }
+  };
+}

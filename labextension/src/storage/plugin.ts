@@ -1,0 +1,94 @@
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import * as React from 'react';
+import { CommandIDs, IPlatform } from '../tokens';
+import { storageIcon } from '../ui/icons';
+import { ViewWidget } from '../ui/panel';
+import { StorageActions } from './actions';
+import { StorageModel } from './model';
+import { StoragePanel } from './panel';
+import { nameOf, obsUrl } from './paths';
+import { TransfersModel } from './transfers';
+
+/** Shows what a copy has changed: in the panel or in the file browser; says so where one failed. */
+function followTransfers(
+  platform: IPlatform,
+  model: StorageModel,
+  transfers: TransfersModel,
+  browser: IFileBrowserFactory | null
+): void {
+  transfers.ended.connect((_, task) => {
+    if (task.state === 'failed') {
+      const words = platform.trans.__('%1 was not copied. %2', nameOf(task.source), task.message);
+      Notification.error(words, { autoClose: false });
+    } else if (task.target.startsWith('obs://')) {
+      void model.refresh();
+    } else {
+      void browser?.tracker.currentWidget?.model.refresh();
+    }
+  });
+}
+
+export const storagePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-mlplat:storage',
+  description: 'The side panel of the object storage.',
+  autoStart: true,
+  requires: [IPlatform],
+  optional: [IFileBrowserFactory, ILayoutRestorer, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    platform: IPlatform,
+    browser: IFileBrowserFactory | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null
+  ) => {
+    const { trans } = platform;
+    const model = new StorageModel(platform);
+    const transfers = new TransfersModel(platform);
+    const actions = new StorageActions(platform, model, transfers, browser);
+    followTransfers(platform, model, transfers, browser);
+    const panel = new ViewWidget(platform, widget =>
+      React.createElement(StoragePanel, { model, transfers, actions, widget })
+    );
+    panel.id = 'mlplat-storage';
+    panel.title.icon = storageIcon;
+    panel.title.caption = trans.__('Storage');
+    app.shell.add(panel, 'left', { rank: 602 });
+    restorer?.add(panel, panel.id);
+
+    app.commands.addCommand(CommandIDs.showStorage, {
+      label: trans.__('Storage'),
+      caption: trans.__('Browse buckets and objects'),
+      icon: storageIcon,
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: { place: { type: 'string', description: 'BUCKET/PREFIX/ to open' } }
+        }
+      },
+      execute: args => {
+        app.shell.activateById(panel.id);
+        return typeof args.place === 'string' ? model.open(args.place) : undefined;
+      }
+    });
+    app.commands.addCommand(CommandIDs.uploadToStorage, {
+      label: trans.__('Copy to the Storage'),
+      caption: trans.__('Copy what is selected to the place that is open in the Storage panel'),
+      icon: storageIcon,
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: async () => {
+        app.shell.activateById(panel.id);
+        if (model.place === '') {
+          Notification.info(trans.__('Open the bucket that it is to go to, then copy again.'), { autoClose: 6000 });
+          return;
+        }
+        for (const item of browser?.tracker.currentWidget?.selectedItems() ?? []) {
+          const path = app.serviceManager.contents.localPath(item.path);
+          await transfers.copy(path, obsUrl(model.place + nameOf(path)));
+        }
+      }
+    });
+    palette?.addItem({ command: CommandIDs.showStorage, category: trans.__('ML platform') });
+  }
+};

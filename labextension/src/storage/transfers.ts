@@ -1,0 +1,139 @@
+import { Signal } from '@lumino/signaling';
+import type { ITransfer } from '../api/models';
+import type { IPlatform } from '../tokens';
+import { nameOf } from './paths';
+
+const PERIOD_MS = 5000;
+const UPLOADS_AT_ONCE = 3;
+
+/** One copy as the panel shows it: an upload from this browser, or a copy that the server does. */
+export interface ITask extends ITransfer {
+  cancel: () => void;
+}
+
+export function isActive(task: ITransfer): boolean {
+  return task.state === 'queued' || task.state === 'running';
+}
+
+/** All copies: uploads of this page and the transfers of the server. `ended` tells of each that is over. */
+export class TransfersModel {
+  constructor(private readonly platform: IPlatform) {}
+
+  readonly changed = new Signal<this, void>(this);
+  readonly ended = new Signal<this, ITransfer>(this);
+
+  /** Why the server's list could not be read. */
+  error: unknown = null;
+
+  get tasks(): ITask[] {
+    const copies = this._copies.map(copy => ({ ...copy, cancel: () => void this._cancelCopy(copy.id) }));
+    return [...[...this._uploads].reverse(), ...copies];
+  }
+
+  /** Bytes of all that is under way; a total of 0 where nothing is. */
+  get progress(): { done: number; total: number } {
+    const active = this.tasks.filter(isActive);
+    const sum = (of: (task: ITransfer) => number) => active.reduce((total, task) => total + of(task), 0);
+    return { done: sum(task => task.done), total: sum(task => task.total) };
+  }
+
+  /** Send files from the user's own machine to `place`. */
+  upload(files: Iterable<File>, place: string): void {
+    for (const file of files) {
+      const path = file.webkitRelativePath || file.name;
+      this._uploads.push(this._newUpload(file, place + path));
+    }
+    this.changed.emit();
+    this._startUploads();
+  }
+
+  /** Let the server copy between the work folder and `obs://…`. */
+  async copy(source: string, target: string): Promise<void> {
+    await this.platform.client.startTransfer(source, target);
+    await this.refresh();
+  }
+
+  /** Read the server's list, and go on doing so while anything in it is under way. */
+  async refresh(): Promise<void> {
+    clearTimeout(this._timer);
+    try {
+      const copies = await this.platform.client.transfers();
+      const wereActive = new Set(this._copies.filter(isActive).map(({ id }) => id));
+      this._copies = copies;
+      this.error = null;
+      copies.filter(copy => wereActive.has(copy.id) && !isActive(copy)).forEach(copy => this.ended.emit(copy));
+    } catch (error) {
+      this.error = error;
+    }
+    if (this._copies.some(isActive)) {
+      this._timer = window.setTimeout(() => void this.refresh(), PERIOD_MS);
+    }
+    this.changed.emit();
+  }
+
+  /** Take what is over off the list. */
+  async clear(): Promise<void> {
+    this._uploads = this._uploads.filter(isActive);
+    this.changed.emit();
+    const over = this._copies.filter(copy => !isActive(copy));
+    await Promise.allSettled(over.map(({ id }) => this.platform.client.cancelTransfer(id)));
+    await this.refresh();
+  }
+
+  private _newUpload(file: File, key: string): ITask & { start: () => Promise<void> } {
+    const abort = new AbortController();
+    const task: ITask & { start: () => Promise<void> } = {
+      id: `upload-${++this._count}`,
+      source: nameOf(file.name),
+      target: `obs://${key}`,
+      state: 'queued',
+      done: 0,
+      total: file.size,
+      message: '',
+      cancel: () => {
+        task.state = isActive(task) ? 'cancelled' : task.state;
+        abort.abort();
+        this.changed.emit();
+      },
+      start: async () => {
+        task.state = 'running';
+        await this._send(task, file, key, abort.signal);
+      }
+    };
+    return task;
+  }
+
+  private async _send(task: ITask, file: File, key: string, abort: AbortSignal): Promise<void> {
+    const progress = (done: number) => {
+      task.done = done;
+      this.changed.emit();
+    };
+    try {
+      await this.platform.client.uploadObject(key, file, progress, abort);
+      task.state = 'completed';
+      task.done = task.total;
+    } catch (error) {
+      task.state = abort.aborted ? 'cancelled' : 'failed';
+      task.message = abort.aborted ? '' : (error as Error).message;
+    }
+    this.ended.emit(task);
+    this.changed.emit();
+    this._startUploads();
+  }
+
+  private _startUploads(): void {
+    const running = this._uploads.filter(({ state }) => state === 'running').length;
+    const queued = this._uploads.filter(({ state }) => state === 'queued');
+    queued.slice(0, Math.max(0, UPLOADS_AT_ONCE - running)).forEach(task => void task.start());
+  }
+
+  private async _cancelCopy(id: string): Promise<void> {
+    await this.platform.client.cancelTransfer(id).catch(() => undefined);
+    await this.refresh();
+  }
+
+  private _uploads: (ITask & { start: () => Promise<void> })[] = [];
+  private _copies: ITransfer[] = [];
+  private _count = 0;
+  private _timer = 0;
+}
