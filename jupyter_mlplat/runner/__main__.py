@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
     adopt_orphans()
     outcome = Run(spec, folder, state).to_the_end()
     state.finish(outcome.state, outcome.exit_code, outcome.message)
+    folder.grant.unlink(missing_ok=True)
     _remove_environment(spec, folder)
     return 0 if outcome.state == "completed" else 1
 

@@ -23,6 +23,11 @@ class JobFolder:
         return self.root / "state.json"
 
     @property
+    def grant(self) -> Path:
+        """What the job was given of the machine; there while it runs."""
+        return self.root / "grant.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one runner of this job for as long as it lives."""
         return self.root / "runner.lock"

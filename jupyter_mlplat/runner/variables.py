@@ -10,7 +10,7 @@ from jupyter_mlplat.runner.layout import JobFolder, Spec
 IN_ENVIRONMENT = Path(__file__).parents[1] / "in_environment"
 """The folder with the package `mlplat`, which code inside a job may import."""
 
-_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "MLPLAT_ROLE", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV")
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "MLPLAT_RUNNER", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV")
 
 
 def variables_of(spec: Spec, folder: JobFolder, inherited: Mapping[str, str]) -> dict[str, str]:
