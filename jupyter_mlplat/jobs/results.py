@@ -1,6 +1,7 @@
 """What people may read of what a job left."""
 
 import asyncio
+import gzip
 import os
 import tarfile
 from collections.abc import AsyncIterator
@@ -119,6 +120,10 @@ async def _packed(places: list[tuple[str, Path]]) -> AsyncIterator[bytes]:
 
 
 def _pack(places: list[tuple[str, Path]], writing: int) -> None:
-    with os.fdopen(writing, "wb") as sink, tarfile.open(fileobj=sink, mode="w|gz", compresslevel=3) as archive:
+    with (
+        os.fdopen(writing, "wb") as sink,
+        gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=3) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as archive,
+    ):
         for name, place in places:
             archive.add(place, arcname=name, recursive=False)
