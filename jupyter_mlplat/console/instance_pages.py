@@ -1,6 +1,6 @@
 """Pages of instances: the list, a new one, one in detail, the way into its Lab, and the dialogs of each change."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -13,6 +13,7 @@ from jupyter_mlplat.console.render import page
 from jupyter_mlplat.console.states import is_open
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.events.models import Event
+from jupyter_mlplat.flavors.models import Category, FlavorOffer
 from jupyter_mlplat.http import Caller, Parts, Services
 from jupyter_mlplat.images import store as image_store
 from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin
@@ -22,6 +23,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 MANY = 500
 EVENTS = 100
+CATEGORIES = {Category.CPU: "CPU", Category.GPU: "GPU", Category.ASCEND: "Ascend NPU"}
 
 
 @router.get("/")
@@ -42,7 +44,7 @@ async def new_instance(request: Request, actor: Caller, parts: Parts, image: str
         groups=_grouped(images, actor.user),
         images=images,
         chosen=image or await _preferred_image(parts),
-        offers=offers,
+        flavor_groups=_by_category(offers),
         flavor=next((offer.id for offer in offers if not offer.sold_out), ""),
         name=await _free_name(parts, actor),
     )
@@ -129,6 +131,12 @@ def _grouped(images: Iterable[Image], user: str) -> list[tuple[str, list[Image]]
         mine = "Your images" if image.owner == user else "Shared with everybody"
         groups["Presets" if image.origin == Origin.PRESET else mine].append(image)
     return [(heading, members) for heading, members in groups.items() if members]
+
+
+def _by_category(offers: Sequence[FlavorOffer]) -> list[tuple[str, list[FlavorOffer]]]:
+    """The flavors under the names of their kinds of machine, each group in the order of the catalogue."""
+    groups = {category: [offer for offer in offers if offer.category == category] for category in CATEGORIES}
+    return [(CATEGORIES[category], members) for category, members in groups.items() if members]
 
 
 async def _preferred_image(parts: Services) -> str:
