@@ -1,6 +1,7 @@
 """Channels: inputs are copied into the job's folder before it runs, outputs out of it while and after it runs."""
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -37,6 +38,7 @@ class Outputs:
 
     def __init__(self, spec: Spec, folder: JobFolder) -> None:
         self._channels = [(name, folder.outputs / name, Path(target)) for name, target in spec.outputs]
+        self._staged = folder.outgoing
         self._copied: dict[Path, tuple[int, int]] = {}
 
     def prepare(self) -> None:
@@ -58,10 +60,20 @@ class Outputs:
             facts = path.stat()
             version = (facts.st_size, facts.st_mtime_ns)
             if self._copied.get(path) != version:
+                shutil.copyfile(path, self._staged)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(target) as partial:
-                    shutil.copyfile(path, partial)
+                _move(self._staged, target)
                 self._copied[path] = version
+
+
+def _move(staged: Path, target: Path) -> None:
+    try:
+        staged.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replacing(target) as partial:
+            shutil.copyfile(staged, partial)
 
 
 def _copy(source: Path, target: Path) -> tuple[int, int]:

@@ -45,6 +45,11 @@ class JobFolder:
         return self.root / "outputs"
 
     @property
+    def outgoing(self) -> Path:
+        """One output on its way to the storage, where nobody shall see half of it."""
+        return self.root / ".outgoing"
+
+    @property
     def env(self) -> Path:
         return self.root / "env"
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_mlplat.runner.channels import Outputs
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.log import message_in_words, plain
 from jupyter_mlplat.runner.processes import descendants, started
@@ -324,6 +325,28 @@ def test_outputs_of_a_failed_job_are_kept_as_well(job: Callable[..., Running], t
         "t.py failed with exit code 1: ValueError: bad",
     )
     assert (tmp_path / "models/last.ckpt").read_text() == "x"
+
+
+def test_only_new_and_changed_outputs_are_copied_and_none_is_removed(tmp_path: Path) -> None:
+    folder, target = JobFolder(tmp_path), tmp_path / "storage/bucket/run"
+    outputs = Outputs(Spec("j-1", 1, "t", "python", "t.py", 1, "/env", outputs=[("model", str(target))]), folder)
+    outputs.prepare()
+    outputs.push()
+    assert not target.exists()
+    source = folder.outputs / "model"
+    (source / "deep").mkdir()
+    (source / "deep/a").write_text("1")
+    (source / "b").write_text("1")
+    (source / "link").symlink_to("/etc/hostname")
+    outputs.push()
+    assert sorted(path.name for path in target.rglob("*")) == ["a", "b", "deep"]
+    (target / "b").write_text("changed there")
+    (source / "deep/a").write_text("22")
+    outputs.push()
+    assert ((target / "deep/a").read_text(), (target / "b").read_text()) == ("22", "changed there")
+    (source / "b").unlink()
+    outputs.push()
+    assert (target / "b").exists()
 
 
 @pytest.mark.parametrize("entry", ["t.ipynb", "t.py"])
