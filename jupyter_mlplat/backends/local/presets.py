@@ -94,6 +94,8 @@ async def build(preset: Preset, environment: Path) -> AsyncGenerator[str, None]:
         async with aclosing(_run(command, preset)) as lines:
             async for line in lines:
                 yield line
+    # uv's own, for one uv at a time.
+    (environment / ".lock").unlink(missing_ok=True)
 
 
 async def _run(command: list[str], preset: Preset) -> AsyncGenerator[str, None]:
