@@ -6,8 +6,9 @@ from pathlib import Path
 
 from benchmarks import measures
 from benchmarks.lab_start import lab_start
-from benchmarks.stage import plain_hub, platform
+from benchmarks.stage import plain_hub
 from benchmarks.table import show
+from jupyter_mlplat.testing.platform import running_platform
 
 
 def main() -> None:
@@ -17,13 +18,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as name:
         folder = Path(name)
         figures = [lab_start(folder / "lab", rounds)]
-        with platform(folder / "data") as client:
+        with running_platform(folder / "data") as platform:
+            client = platform.owner
             with plain_hub(folder / "hub") as hub:
                 figures.append(measures.start(client, hub, rounds))
             figures.append(measures.job(client, folder / "job", rounds))
             figures += measures.save(client, folder / "save", min(rounds, 3))
             figures.append(measures.switch(client, rounds))
-            figures += measures.rest(folder / "data", window=30)
+            figures += measures.rest(platform, window=30)
         show("Embedded platform", figures)
 
 

@@ -11,22 +11,25 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.stage import free_port
 from benchmarks.table import Figure, compared
+from jupyter_mlplat.testing.platform import free_port
 
 
 def lab_start(folder: Path, rounds: int) -> Figure:
     """Navigation to a visible launcher, in turns, from a cold browser cache."""
     ours, theirs = [], []
-    with _lab(folder / "ours", []) as with_ours, _lab(folder / "plain", ["jupyter-mlplat"]) as plain:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
-            for address in (with_ours, plain):
-                _open(browser, address)
-            for _ in range(rounds):
-                ours.append(_open(browser, with_ours))
-                theirs.append(_open(browser, plain))
-            browser.close()
+    with (
+        _lab(folder / "ours", []) as with_ours,
+        _lab(folder / "plain", ["jupyter-mlplat"]) as plain,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        for address in (with_ours, plain):
+            _open(browser, address)
+        for _ in range(rounds):
+            ours.append(_open(browser, with_ours))
+            theirs.append(_open(browser, plain))
+        browser.close()
     return compared("Lab start, our extensions added", ours, "plain Lab", theirs, "≤ 1.05×", lambda r: r <= 1.05)
 
 

@@ -15,11 +15,11 @@ import psutil
 
 from benchmarks.stage import PlainHub
 from benchmarks.table import Figure, compared, seconds
-from jupyter_mlplat.hub.processes import with_environment
 from jupyter_mlplat.images.models import Image
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.lab import Lab
+from jupyter_mlplat.testing.platform import RunningPlatform
 
 MIB = 1024**2
 
@@ -189,12 +189,11 @@ def switch(client: Client, rounds: int) -> Figure:
     return Figure("live switch", seconds(ours), peer, f"{ratio:.2f}×", "≤ 0.5 s", took <= 0.5)
 
 
-def rest(data_dir: Path, window: float) -> list[Figure]:
+def rest(platform: RunningPlatform, window: float) -> list[Figure]:
     """Memory (PSS) and CPU of the platform process with nothing to do, and of the preloaded parent."""
     figures = []
-    limits = {"jupyter_mlplat.app": ("platform at rest", 130), "jupyter_mlplat.hub.nursery": ("preloaded parent", 150)}
-    for module, (what, limit) in limits.items():
-        process = _process_of(data_dir, module)
+    for part, what, limit in (("platform", "platform at rest", 130), ("nursery", "preloaded parent at rest", 150)):
+        process = psutil.Process(platform.pid(part))
         before = sum(process.cpu_times()[:2])
         time.sleep(window)
         cpu = 100 * (sum(process.cpu_times()[:2]) - before) / window
@@ -202,16 +201,3 @@ def rest(data_dir: Path, window: float) -> list[Figure]:
         reach = f"≤ {limit} MB, < 1 % CPU"
         figures.append(Figure(what, f"{memory:.0f} MB, {cpu:.2f} % CPU", "—", "—", reach, memory <= limit and cpu < 1))
     return figures
-
-
-def _process_of(data_dir: Path, module: str) -> psutil.Process:
-    found = with_environment(lambda environment: environment.get("MLPLAT_DATA_DIR") == str(data_dir))
-    for candidate in found:
-        process = psutil.Process(candidate.pid)
-        if module in " ".join(process.cmdline()) and process.ppid() not in {
-            other.pid
-            for other in found
-            if other != candidate and module in " ".join(psutil.Process(other.pid).cmdline())
-        }:
-            return process
-    raise RuntimeError(f"{module} does not run")

@@ -1,9 +1,8 @@
-"""What is measured: our platform, and a plain JupyterHub beside it, each in a temporary folder."""
+"""The peer of our platform: a plain JupyterHub in a temporary folder."""
 
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -14,28 +13,7 @@ from pathlib import Path
 import httpx
 
 from jupyter_mlplat.embedded.node import find_node, proxy_bundle
-from jupyter_mlplat.sdk import Client
-from jupyter_mlplat.sdk.profile import load_profile
-
-MLPLAT = Path(sys.executable).parent / "mlplat"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def platform(folder: Path) -> Iterator[Client]:
-    """Our platform, started with `mlplat up --detach` and ended afterwards."""
-    environment = {**os.environ, "MLPLAT_DATA_DIR": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
-    subprocess.run([MLPLAT, "up", "--detach", "--port", str(free_port())], env=environment, check=True)
-    try:
-        with Client.from_profile(load_profile(environment)) as client:
-            yield client
-    finally:
-        subprocess.run([MLPLAT, "down", "--jobs"], env=environment, check=True)
+from jupyter_mlplat.testing.platform import free_port
 
 
 class PlainHub:

@@ -49,11 +49,12 @@ class RunningPlatform:
         logins = Logins(self.data_dir / "secrets" / "logins.json")
         return login_url(self.url, logins.add(name))
 
-    def browser_session(self, name: str) -> httpx.Client:
-        """A browser's cookies after logging in."""
-        session = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
-        session.get(self.login_address(name)).raise_for_status()
-        return session
+    @contextmanager
+    def browser_session(self, name: str) -> Iterator[httpx.Client]:
+        """A client with a browser's cookies after logging in."""
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=60) as session:
+            session.get(self.login_address(name)).raise_for_status()
+            yield session
 
     def user(self, name: str) -> Client:
         """A client with an API token that `name` made on the Hub's token page."""
@@ -70,7 +71,9 @@ class RunningPlatform:
         return read_record(DataFolder(self.data_dir)).parts[part].pid
 
     def supervisor(self) -> int:
-        return read_record(DataFolder(self.data_dir)).supervisor.pid
+        supervisor = read_record(DataFolder(self.data_dir)).supervisor
+        assert supervisor, "no supervisor runs"
+        return supervisor.pid
 
     def kill(self, part: str) -> None:
         """End a part at once, and wait until the supervisor has brought up another."""
