@@ -89,7 +89,6 @@ async def test_nothing_in_a_clone_reaches_the_image(environments, digest, tmp_pa
 async def test_a_library_overwritten_through_a_clone_is_put_right(environments, digest, tmp_path):
     env = await clone(environments, digest, tmp_path)
     shared = env / SITE / "alpha" / "fast.so"
-    assert shared.samefile(environments.trees.environment(digest) / SITE / "alpha" / "fast.so")
     assert not shared.stat().st_mode & 0o222
     shared.chmod(0o755)
     shared.write_bytes(b"patched in place")

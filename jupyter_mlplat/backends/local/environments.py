@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,9 @@ from jupyter_mlplat.backends.local.trees import Progress, Trees
 from jupyter_mlplat.oci.layout import Layout
 
 _T = TypeVar("_T")
+
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="environments")
+"""Apart from the loop's own: those who wait for an image to be unpacked keep no other work waiting."""
 
 
 class Environments:
@@ -68,7 +72,7 @@ class Environments:
 
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Run blocking work that cannot be broken off: cancelled, it is finished first, so that nothing works on unseen."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    running = asyncio.get_running_loop().run_in_executor(_THREADS, work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
