@@ -131,7 +131,7 @@ def test_times_and_owners_do_not_change_the_digest_but_content_and_mode_do(tmp_p
 
 FILE_NAME = st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=40
-).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+).filter(lambda name: name not in (".", "..", ".mlplatignore") and len(name.encode()) < 200)
 TREE = st.dictionaries(st.lists(FILE_NAME, min_size=1, max_size=3).map("/".join), st.binary(max_size=300), max_size=8)
 
 
@@ -151,6 +151,12 @@ def test_what_is_packed_comes_out_again_and_packs_to_the_same_bytes(tree: dict[s
         assert content_of(Path(place, "out")) == {name: (folder / name).read_bytes() for name in names(found)}
         assert pack(survey(Path(place, "out"), "entry.py"), Path(place, "two")) == bundle
         assert bundle.size == Path(place, "one").stat().st_size
+
+
+def test_a_mlplatignore_that_cannot_be_read_is_an_error_not_an_empty_one(tmp_path: Path) -> None:
+    fill(tmp_path, {"t.py": "", ".mlplatignore": b"\xff"})
+    with pytest.raises(InvalidInput, match="mlplatignore cannot be read"):
+        survey(tmp_path, "t.py")
 
 
 def test_a_file_that_went_away_is_a_conflict_and_leaves_nothing(tmp_path: Path) -> None:

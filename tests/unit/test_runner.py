@@ -20,7 +20,7 @@ from jupyter_mlplat.runner.log import message_in_words, plain
 from jupyter_mlplat.runner.processes import descendants, started
 from jupyter_mlplat.runner.state import State, replacing
 from jupyter_mlplat.runner.streams import append_stream, overwritten
-from jupyter_mlplat.runner.variables import variables_of
+from jupyter_mlplat.runner.variables import IN_ENVIRONMENT, variables_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -546,3 +546,26 @@ def test_a_replacement_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         partial.write_text("half")
         raise RuntimeError
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("f", "old")]
+
+
+def test_processes_may_log_at_once_and_only_numbers(tmp_path: Path) -> None:
+    target = tmp_path / "metrics.jsonl"
+    source = "import mlplat\nfor n in range(300): mlplat.log(step=n, loss=n / 7, **{'x' * 200: n})"
+    environ = {**os.environ, "MLPLAT_METRICS": str(target), "PYTHONPATH": str(IN_ENVIRONMENT)}
+    quiet = {"stdout": subprocess.DEVNULL, "env": environ}
+    for process in [subprocess.Popen([sys.executable, "-c", source], **quiet) for _ in range(4)]:  # type: ignore[call-overload]
+        assert process.wait() == 0
+    points = [json.loads(line) for line in target.read_text().splitlines()]
+    assert sorted(point["step"] for point in points) == sorted([*range(300)] * 4)
+    for value in ("'text'", "[1, 2]", "None"):
+        command = [sys.executable, "-c", f"import mlplat\nmlplat.log(loss={value})"]
+        refused = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        assert "TypeError: mlplat.log: loss" in refused.stderr
+
+
+def test_outside_of_a_job_logging_only_prints(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import mlplat\nmlplat.log(step=2, loss=0.25)\nprint(mlplat.params())"]
+    environ = {"PYTHONPATH": str(IN_ENVIRONMENT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "step 2: loss=0.25\n{}\n"
+    assert list(tmp_path.iterdir()) == []
