@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 
 from jupyter_mlplat.console.render import nonce_of, page, prefix_of
+from jupyter_mlplat.console.visitors import is_navigation, is_own_script
 from jupyter_mlplat.core.models import Problem
 from jupyter_mlplat.errors import NotAllowed, NotAuthenticated
 from jupyter_mlplat.http import get_parts
@@ -37,8 +38,7 @@ class PageRoute(APIRoute):
 
 async def _answer(request: Request, answer: Answer) -> Response:
     try:
-        if not (is_navigation(request) or is_own_script(request)):
-            raise NotAllowed("Pages of the console can be opened in a window, not fetched or framed.")
+        _admit(request)
         return await answer(request)
     except NotAuthenticated as error:
         return sign_in(request) if is_navigation(request) else await problem_page(request, error)
@@ -46,18 +46,12 @@ async def _answer(request: Request, answer: Answer) -> Response:
         return await problem_page(request, error)
 
 
-def is_navigation(request: Request) -> bool:
-    """Whether a whole window goes to the page. Browsers without Sec-Fetch headers (plain http) are believed."""
-    mode = request.headers.get("Sec-Fetch-Mode", "navigate")
-    target = request.headers.get("Sec-Fetch-Dest", "document")
-    return mode == "navigate" and target == "document"
-
-
-def is_own_script(request: Request) -> bool:
-    """Whether a script of a page of the console asks: it knows the session's CSRF token."""
-    sessions = get_parts(request).sessions
-    session = sessions.read(request)
-    return session is not None and sessions.confirms(session, request)
+def _admit(request: Request) -> None:
+    if is_navigation(request) or is_own_script(request):
+        return
+    if get_parts(request).sessions.read(request) is None:
+        raise NotAuthenticated("Your session has ended. Sign in again.")
+    raise NotAllowed("Pages of the console can be opened in a window, not fetched or framed.")
 
 
 def sign_in(request: Request) -> RedirectResponse:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.console import formats, states
+from jupyter_mlplat.console.visitors import csrf_for
 from jupyter_mlplat.console.words import Words, choose_language, words_of
 from jupyter_mlplat.http import get_parts
 
@@ -54,7 +55,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         "base": prefix_of(request),
         "nonce": nonce_of(request),
         "theme": _theme(request),
-        "csrf": _csrf(request),
+        "csrf": csrf_for(request),
         "actor": _actor(request),
         "status": status,
         "path": request.url.path.removeprefix(prefix_of(request)),
@@ -88,11 +89,6 @@ def nonce_of(request: Request) -> str:
 def _theme(request: Request) -> str:
     theme = request.cookies.get(THEME_COOKIE, "")
     return theme if theme in THEMES else ""
-
-
-def _csrf(request: Request) -> str:
-    session = get_parts(request).sessions.read(request)
-    return session.csrf if session else ""
 
 
 def _actor(request: Request) -> Actor | None:
