@@ -66,10 +66,12 @@ class DataFolder:
     def prepare(self) -> None:
         """Make the folders. InvalidInput where they cannot be made or written, NoSpace on a full disk."""
         try:
-            for folder in (self.root, self.run, self.logs, self.root / "hub", self.instances, self.jobs):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.secrets.mkdir(mode=0o700, exist_ok=True)
-            self.secrets.chmod(0o700)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.run, self.logs, self.instances, self.jobs):
+                folder.mkdir(exist_ok=True)
+            for private in (self.secrets, self.root / "hub"):
+                private.mkdir(mode=0o700, exist_ok=True)
+                private.chmod(0o700)
             with tempfile.TemporaryFile(dir=self.run) as probe:
                 probe.write(b"\0" * 4096)
                 probe.flush()

@@ -24,8 +24,8 @@ from jupyter_mlplat.hub.processes import Process, alive, identify, until
 
 WATCH_PAUSE = 0.25
 PROBE_PAUSE = 0.1
-START_SECONDS = 90.0
-STARTS_BEFORE_GIVING_UP = 3
+START_SECONDS = 120.0
+STARTS_BEFORE_GIVING_UP = 2
 ROUTES_SECONDS = 20.0
 LOG_BYTES = 10 * 1024 * 1024
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,9 +60,10 @@ def preload() -> None:
 
 
 class Nursery:
-    """Answers the requests that come over one unix socket until it is told to stop."""
+    """Answers the requests that come over one unix socket until it is told to stop. A child runs `program`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, program: Callable[[], None]) -> None:
+        self._program = program
         self._children: dict[int, tuple[Process, str]] = {}
         self._wake, waker = _signal_pipe()
         self._waker = waker
@@ -112,11 +114,15 @@ class Nursery:
     def _start(self, start: ServerStart, listener: int) -> dict[str, Any]:
         pid = os.fork()
         if pid == 0:
-            _become_server(start, listener)
+            _become_server(start, listener, self._program)
         place = _place(pid)
         process = Process(**place)
         self._children[pid] = (process, start.record)
-        write_record(Path(start.record), process, None)
+        try:
+            write_record(Path(start.record), process, None)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            raise
         return place
 
 
@@ -158,7 +164,7 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return request, descriptors
 
 
-def _become_server(start: ServerStart, listener: int) -> NoReturn:
+def _become_server(start: ServerStart, listener: int, program: Callable[[], None]) -> NoReturn:
     """In the child: leave behind what belongs to the nursery, then run the server; never returns."""
     code = 1
     try:
@@ -170,7 +176,7 @@ def _become_server(start: ServerStart, listener: int) -> NoReturn:
         if start.cpus:
             os.sched_setaffinity(0, start.cpus)
         random.seed()
-        code = _run_server()
+        code = _run(program)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -204,11 +210,9 @@ def _take_environment(environment: dict[str, str], listener: int) -> None:
     environ_block.show({name: value for name, value in environment.items() if name.startswith("MLPLAT_")})
 
 
-def _run_server() -> int:
-    from jupyter_mlplat.hub import server
-
+def _run(program: Callable[[], None]) -> int:
     try:
-        server.main()
+        program()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
@@ -217,7 +221,9 @@ def _run_server() -> int:
 def main() -> None:
     """Preload, then serve."""
     preload()
-    Nursery(Path(sys.argv[1])).run()
+    from jupyter_mlplat.hub import server
+
+    Nursery(Path(sys.argv[1]), server.main).run()
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ def _exchange(path: Path, message: bytes, descriptors: Sequence[int]) -> dict[st
         with unix_path.address(path) as short:
             connection.connect(short)
         sent = socket.send_fds(connection, [message], list(descriptors))
-        connection.sendall(message[sent:])
+        if rest := message[sent:]:
+            connection.sendall(rest)
         with connection.makefile("rb") as answer:
             result: dict[str, Any] = json.loads(answer.readline())
             return result

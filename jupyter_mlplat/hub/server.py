@@ -49,7 +49,7 @@ class InstanceServer(ServerApp):
 
     def find_server_extensions(self) -> None:
         super().find_server_extensions()
-        self.jpserver_extensions.update({"jupyterlab": True, EXTENSION: True})
+        self.jpserver_extensions.update({"jupyterhub": True, "jupyterlab": True, EXTENSION: True})
 
     def _find_http_port(self) -> None:
         """Nothing to look for: the parent has bound the port."""

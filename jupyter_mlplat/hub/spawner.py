@@ -76,10 +76,11 @@ class MlplatSpawner(Spawner):  # type: ignore[misc]
         await end(lambda: of_instance(self.name, also), 0 if now else self.stop_grace, first)
 
     def get_state(self) -> dict[str, Any]:
+        """What a restarted Hub needs; the token is among it so that it is revoked when the server stops."""
         state: dict[str, Any] = super().get_state()
         if self.process:
             state |= {"pid": self.process.pid, "started": self.process.started}
-            state |= {"port": self.port, "record": self.record}
+            state |= {"port": self.port, "record": self.record, "api_token": self.api_token}
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -87,6 +88,7 @@ class MlplatSpawner(Spawner):  # type: ignore[misc]
         if "pid" in state:
             self.process = Process(state["pid"], state["started"])
             self.ip, self.port, self.record = HOST, state["port"], state["record"]
+            self.api_token = state["api_token"]
 
     def clear_state(self) -> None:
         super().clear_state()

@@ -33,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
