@@ -22,8 +22,6 @@ _PIECE_BYTES = 65536
 _GRACE_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 1.0
 
-_running: set[int] = set()
-
 
 class ExecHandler(MlplatHandler):
     """Runs one command; when the client goes away, the command's process group ends with it."""
@@ -41,13 +39,11 @@ class ExecHandler(MlplatHandler):
         argv, folder = _argv(body), self._folder(body)
         async with _Outlet() as stdout, _Outlet() as stderr:
             self._process = process = await _start(argv, folder, stdout, stderr)
-            _running.add(process.pid)
             try:
                 self.set_header("Content-Type", "application/x-ndjson")
                 await self._pass_on(process, {"stdout": stdout, "stderr": stderr})
             finally:
                 await _end(process)
-                _running.discard(process.pid)
 
     def _folder(self, body: dict[str, Any]) -> Path:
         asked = body.get("cwd") or ""
@@ -172,9 +168,3 @@ def _exit_code(returncode: int) -> int:
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-
-
-def kill_all() -> None:
-    """End every command that still runs; for the end of the server."""
-    for pid in list(_running):
-        _signal_group(pid, signal.SIGTERM)

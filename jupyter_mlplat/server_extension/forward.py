@@ -48,9 +48,9 @@ def _refuse_leaving(path: str) -> None:
 
 
 def platform_query(query: str) -> str:
-    """The query as it goes on: without what is meant for the Jupyter server."""
-    kept = [piece for piece in query.split("&") if unquote_plus(piece.partition("=")[0]) not in _STAY_HERE]
-    return "&".join(piece for piece in kept if piece)
+    """The query as it goes on: without what is for this server or only there to avoid caches."""
+    pieces = [piece for piece in query.split("&") if piece and not piece.isdigit()]
+    return "&".join(piece for piece in pieces if unquote_plus(piece.partition("=")[0]) not in _STAY_HERE)
 
 
 def headers_to_platform(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """Puts the handlers of the extension into a running Jupyter server."""
 
-import atexit
 from typing import Any
 
 from jupyter_server.utils import url_path_join
 
 from jupyter_mlplat.server_extension.environment import follow_flavor
-from jupyter_mlplat.server_extension.execution import ExecHandler, kill_all
+from jupyter_mlplat.server_extension.execution import ExecHandler
 from jupyter_mlplat.server_extension.forward import ForwardHandler
 from jupyter_mlplat.server_extension.readings import InstanceHandler, ReadingsHandler
 from jupyter_mlplat.server_extension.submit import PreviewHandler, SubmitHandler
@@ -29,4 +28,3 @@ def load(serverapp: Any) -> None:
     base = url_path_join(serverapp.web_app.settings["base_url"], "mlplat/")
     serverapp.web_app.add_handlers(".*$", [(base + pattern, handler) for pattern, handler in ROUTES])
     follow_flavor()
-    atexit.register(kill_all)

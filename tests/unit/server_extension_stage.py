@@ -234,7 +234,7 @@ class Server:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     platform = Platform(_free_port())
     platform.start()
@@ -242,8 +242,15 @@ def platform() -> Iterator[Platform]:
     platform.stop()
 
 
-@pytest.fixture(scope="module")
-def server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture
+def server(running_server: Server) -> Server:
+    """The one server of all tests, with the description that it started with."""
+    running_server.describe()
+    return running_server
+
+
+@pytest.fixture(scope="session")
+def running_server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, port = tmp_path_factory.mktemp("server"), _free_port()
     base_url = "/user/ann/i-test"
     server = Server(f"http://127.0.0.1:{port}{base_url}", port, 0, folder / "work", folder / "runtime.json", folder)
@@ -262,6 +269,9 @@ def server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
     )
     server.pid = process.pid
     log = _wait_until_ready(process)
+    # it says so a moment before it listens
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8), headers=server.headers) as client:
+        client.get(f"{server.url}/api/status").raise_for_status()
     yield server
     process.terminate()
     process.wait(20)

@@ -17,7 +17,7 @@ pytest_plugins = ["server_extension_stage"]
 
 
 def notebook(*sources: str, tags: tuple[str, ...] = (), kernel: str = "python3", **changes: Any) -> str:
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": "code", "source": source, "metadata": {"tags": list(tags) if at == 0 else []},
          "outputs": [], "execution_count": None}
         for at, source in enumerate(sources)
@@ -28,7 +28,7 @@ def notebook(*sources: str, tags: tuple[str, ...] = (), kernel: str = "python3",
 
 @pytest.fixture
 def folder(server: Server, request: pytest.FixtureRequest) -> Path:
-    folder = server.work / request.node.name.partition("[")[0]
+    folder = server.work / str(request.node.name).partition("[")[0]
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -22,7 +22,7 @@ def client(server: Server, platform: Platform) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def folder(server: Server, request: pytest.FixtureRequest) -> Path:
-    folder = server.work / request.node.name.partition("[")[0]
+    folder = server.work / str(request.node.name).partition("[")[0]
     folder.mkdir(exist_ok=True)
     return folder
 
