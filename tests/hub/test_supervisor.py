@@ -58,9 +58,8 @@ def test_the_profile_speaks_for_the_owner_and_is_pointed_to(stage: Stage) -> Non
     assert (profile["url"], profile["user"]) == (f"{stage.url}/services/mlplat", user["name"])
     assert "access:services!service=mlplat" in user["scopes"]
     assert not [scope for scope in user["scopes"] if scope.startswith(("servers", "admin", "tokens"))]
-    assert (stage.data.parent / "config" / "mlplat" / "profile.json").read_text() == json.dumps(
-        profile, indent=1
-    ) + "\n"
+    pointing = stage.data.parent / "config" / "mlplat" / "profile.json"
+    assert json.loads(pointing.read_text()) == profile
 
 
 def test_nothing_listens_beyond_this_machine(stage: Stage) -> None:
@@ -170,7 +169,7 @@ def test_a_part_that_does_not_start_is_explained_and_nothing_is_left(fresh: Stag
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInput, match="cannot be used: Not a directory.*--data-dir"):
+    with pytest.raises(InvalidInput, match=r"cannot be used: Not a directory.*--data-dir"):
         up(tmp_path / "file" / "data")
 
 

@@ -18,13 +18,13 @@ from jupyter_mlplat.hub.start import LISTEN_VARIABLE
 def report() -> None:
     listener = socket.socket(fileno=int(os.environ[LISTEN_VARIABLE]))
     found = {
-        "cwd": os.getcwd(),
+        "cwd": str(Path.cwd()),
         "variables": dict(os.environ),
         "session": os.getsid(0) == os.getpid(),
         "open": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
         "port": listener.getsockname()[1],
         "cpus": sorted(os.sched_getaffinity(0)),
-        "random": random.random(),
+        "random": random.random(),  # noqa: S311 - whether the seed is copied is the question
         "term_is_default": signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,
         "shown": Path("/proc/self/environ").read_bytes().strip(b"\0").decode().split("\0"),
     }
