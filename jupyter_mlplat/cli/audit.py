@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jupyter_mlplat.cli.formats import exact, middle_cut, state
+from jupyter_mlplat.cli.formats import exact, state
 from jupyter_mlplat.cli.options import Json
-from jupyter_mlplat.cli.output import Column, show_json, show_table
+from jupyter_mlplat.cli.output import show_json
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.audit.models import AuditRecord
@@ -39,9 +40,9 @@ def list_(
         Column("TIME", lambda row: exact(row.at)),
         Column("WHO", lambda row: row.actor if row.via == "user" else f"{row.actor} ({row.via})"),
         Column("ACTION", lambda row: row.action),
-        Column("ON", lambda row: middle_cut(row.resource_name or row.resource_id, 32)),
+        Column("ON", lambda row: row.resource_name or row.resource_id, long=True),
         Column("RESULT", lambda row: state(row.result)),
-        Column("FROM", lambda row: row.source or "-"),
-        Column("DETAIL", lambda row: row.detail),
+        Column("FROM", lambda row: row.source or "-", extra=True),
+        Column("DETAIL", lambda row: row.detail, long=True),
     ]
     show_table(found, columns, empty="No record matches.")

@@ -10,8 +10,9 @@ import typer
 
 from jupyter_mlplat.cli.formats import relative, state
 from jupyter_mlplat.cli.options import Json
-from jupyter_mlplat.cli.output import Column, note, say, show_fields, show_json, show_table
+from jupyter_mlplat.cli.output import note, say, show_fields, show_json
 from jupyter_mlplat.cli.progress import spinner
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.embedded import PartStatus, Status

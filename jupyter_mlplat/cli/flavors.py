@@ -6,8 +6,9 @@ import typer
 
 from jupyter_mlplat.cli.formats import Marked, size, state
 from jupyter_mlplat.cli.options import Json
-from jupyter_mlplat.cli.output import Column, show_json, show_table
+from jupyter_mlplat.cli.output import show_json
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.flavors.models import FlavorOffer
@@ -34,7 +35,7 @@ def list_(as_json: Json = False) -> None:
         Column("MEMORY", lambda row: size(row.memory_mib * 1024**2), right=True),
         Column("ACCELERATOR", _accelerator),
         Column("NOW", _availability),
-        Column("ENFORCED", lambda row: ", ".join(row.enforced) or "-"),
+        Column("ENFORCED", lambda row: ", ".join(row.enforced) or "-", extra=True),
     ]
     show_table(found, columns, empty="The catalogue of flavors is empty.")
 

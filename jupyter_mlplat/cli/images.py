@@ -6,11 +6,12 @@ import typer
 
 from jupyter_mlplat.cli.arguments import one_of
 from jupyter_mlplat.cli.asking import confirm, leaving
-from jupyter_mlplat.cli.formats import exact, middle_cut, relative, size, state
+from jupyter_mlplat.cli.formats import exact, relative, size, state
 from jupyter_mlplat.cli.options import Json, Yes
-from jupyter_mlplat.cli.output import Column, say, show_fields, show_json, show_table
+from jupyter_mlplat.cli.output import say, show_fields, show_json
 from jupyter_mlplat.cli.progress import spinner
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.images.models import Image, Package, SaveProgress
@@ -37,12 +38,12 @@ def list_(
         show_json(found)
         return
     columns: list[Column[Image]] = [
-        Column("IMAGE", lambda row: middle_cut(f"{row.name}:{row.tag}", 48)),
+        Column("IMAGE", lambda row: f"{row.name}:{row.tag}", long=True),
         Column("STATE", lambda row: state(row.status.value)),
-        Column("ORIGIN", lambda row: _origin(row)),
+        Column("ORIGIN", _origin, long=True, extra=True),
         Column("SIZE", lambda row: size(row.size) if row.size else "-", right=True),
-        Column("CREATED", lambda row: relative(row.created_at)),
-        Column("ID", lambda row: row.id),
+        Column("CREATED", lambda row: relative(row.created_at), extra=True),
+        Column("ID", lambda row: row.id, extra=True),
     ]
     show_table(found, columns, empty="No image matches.")
 

@@ -8,11 +8,12 @@ import typer
 
 from jupyter_mlplat.cli.arguments import one_of
 from jupyter_mlplat.cli.asking import confirm, leaving
-from jupyter_mlplat.cli.formats import exact, middle_cut, relative, state
+from jupyter_mlplat.cli.formats import exact, relative, state
 from jupyter_mlplat.cli.options import Flavor, Image, Json, Wait, Yes
-from jupyter_mlplat.cli.output import Column, note, on_terminal, raw_writer, say, show_fields, show_json, show_table
+from jupyter_mlplat.cli.output import note, on_terminal, raw_writer, say, show_fields, show_json
 from jupyter_mlplat.cli.progress import StepLines, spinner
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.instances.models import Instance, Tag
@@ -216,12 +217,12 @@ def save_image(
 
 def _columns(found: "list[Instance]") -> "list[Column[Instance]]":
     columns: list[Column[Instance]] = [
-        Column("NAME", lambda row: middle_cut(row.name, 32)),
+        Column("NAME", lambda row: row.name, long=True),
         Column("STATE", lambda row: state(row.status.value)),
-        Column("IMAGE", lambda row: middle_cut(row.image_name, 36)),
+        Column("IMAGE", lambda row: row.image_name, long=True),
         Column("FLAVOR", _flavor),
-        Column("CREATED", lambda row: relative(row.created_at)),
-        Column("ID", lambda row: row.id),
+        Column("CREATED", lambda row: relative(row.created_at), extra=True),
+        Column("ID", lambda row: row.id, extra=True),
     ]
     if len({row.owner for row in found}) > 1:
         columns.insert(1, Column("OWNER", lambda row: row.owner))

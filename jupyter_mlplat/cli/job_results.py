@@ -9,9 +9,10 @@ import typer
 from jupyter_mlplat.cli.asking import leaving
 from jupyter_mlplat.cli.formats import count, duration, exact, number, size
 from jupyter_mlplat.cli.options import Json
-from jupyter_mlplat.cli.output import Column, note, say, show_json, show_json_line, show_table
+from jupyter_mlplat.cli.output import note, say, show_json, show_json_line
 from jupyter_mlplat.cli.progress import spinner
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.events.models import Event

@@ -8,12 +8,13 @@ import typer
 from jupyter_mlplat.cli import job_results
 from jupyter_mlplat.cli.arguments import one_of, pairs, parameters
 from jupyter_mlplat.cli.asking import confirm
-from jupyter_mlplat.cli.formats import count, duration, exact, middle_cut, number, relative, size, state
+from jupyter_mlplat.cli.formats import count, duration, exact, number, relative, size, state
 from jupyter_mlplat.cli.job_results import Reference, follow_to_end
 from jupyter_mlplat.cli.options import Flavor, Image, Json, Pairs, Yes
-from jupyter_mlplat.cli.output import Column, note, on_terminal, say, show_fields, show_json, show_table
+from jupyter_mlplat.cli.output import note, on_terminal, say, show_fields, show_json
 from jupyter_mlplat.cli.progress import byte_bar
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.jobs.models import Job
@@ -84,13 +85,13 @@ def list_(
         return
     columns: list[Column[Job]] = [
         Column("#", lambda row: str(row.number), right=True),
-        Column("NAME", lambda row: middle_cut(row.name, 32)),
+        Column("NAME", lambda row: row.name, long=True),
         Column("STATE", lambda row: state(row.phase.value)),
         Column("CELLS", _cells, right=True),
-        Column("LAST METRICS", lambda row: middle_cut(_metrics(row), 40)),
+        Column("LAST METRICS", _metrics, long=True, extra=True),
         Column("TOOK", lambda row: duration(row.duration), right=True),
-        Column("CREATED", lambda row: relative(row.created_at)),
-        Column("ID", lambda row: row.id),
+        Column("CREATED", lambda row: relative(row.created_at), extra=True),
+        Column("ID", lambda row: row.id, extra=True),
     ]
     show_table(found, columns, empty="No job yet. Submit one: mlplat job submit NOTEBOOK.ipynb")
 

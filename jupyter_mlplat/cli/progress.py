@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jupyter_mlplat.instances.models import Instance, Step
 
 Say = Callable[[str], None]
+
+WORTH_A_BAR = 4 * 1024**2
 
 
 @contextmanager
@@ -27,16 +29,36 @@ def spinner(words: str, quiet: bool = False) -> Iterator[Say]:
 
 @contextmanager
 def byte_bar(words: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar in bytes; the yielded function is given those moved and those in all."""
+    """A spinner, and a bar once many bytes move; the yielded function is given those moved and those in all."""
     if quiet or not on_terminal():
         yield lambda _moved, _total: None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    with ExitStack() as stack:
+        status = stack.enter_context(console(sys.stderr).status(words))
+        bar: _Bar | None = None
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task(words, total=None)
-        yield lambda moved, total: progress.update(task, completed=moved, total=total)
+        def show(moved: int, total: int) -> None:
+            nonlocal bar
+            if bar is None and total >= WORTH_A_BAR:
+                status.stop()
+                bar = _Bar(words, total, stack)
+            if bar is not None:
+                bar.show(moved)
+
+        yield show
+
+
+class _Bar:
+    def __init__(self, words: str, total: int, stack: ExitStack) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        label, sizes = TextColumn("{task.description}"), DownloadColumn(binary_units=True)
+        columns = (label, BarColumn(), sizes, TransferSpeedColumn())
+        self._progress = stack.enter_context(Progress(*columns, console=console(sys.stderr), transient=True))
+        self._task = self._progress.add_task(words, total=total)
+
+    def show(self, moved: int) -> None:
+        self._progress.update(self._task, completed=moved)
 
 
 class StepLines:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from jupyter_mlplat.cli.options import Json
-from jupyter_mlplat.cli.output import Column, show_json, show_table
+from jupyter_mlplat.cli.output import show_json
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.quotas.models import Quota

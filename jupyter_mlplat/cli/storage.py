@@ -7,9 +7,10 @@ import typer
 from jupyter_mlplat.cli.asking import confirm
 from jupyter_mlplat.cli.formats import count, exact, relative, size
 from jupyter_mlplat.cli.options import Json, Yes
-from jupyter_mlplat.cli.output import Column, say, show_fields, show_json, show_table
+from jupyter_mlplat.cli.output import say, show_fields, show_json
 from jupyter_mlplat.cli.progress import byte_bar
 from jupyter_mlplat.cli.session import platform
+from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
     from jupyter_mlplat.sdk import Client
