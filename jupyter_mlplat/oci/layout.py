@@ -151,6 +151,14 @@ class Layout:
         write_atomically(self.root / "index.json", encode(document))
         sync_folder(self.root)
 
+    def forget(self, ref: str, digest: str) -> None:
+        """List the image `digest` no more as `ref`; its blobs go when they are collected."""
+        with locked(self.lock):
+            entries = self.entries()
+            others = [each for each in entries if (each.annotations.get(REF_NAME), each.digest) != (ref, digest)]
+            if len(others) < len(entries):
+                self.write_index(others)
+
     def collect(self, keep: set[str]) -> tuple[int, set[str]]:
         """Remove every blob that neither a manifest in `keep` nor an ingest under way needs.
 

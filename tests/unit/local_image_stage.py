@@ -34,7 +34,9 @@ def make_image(environments: Environments, folder: Path, packages: dict[str, str
     when = datetime(2026, 1, 1, tzinfo=UTC)
     recipe = Recipe(environment, None, ref, *ref.split(":"), description="", author="test", created=when)
     with environments.layout.ingest() as ingest:
-        return ImageWriter(environments.layout, environments.trees, ingest).write(recipe, Meter()).digest
+        written = ImageWriter(environments.layout, environments.trees, ingest).write(recipe, Meter())
+        ingest.commit(written.descriptor, ref)
+    return written.digest
 
 
 def spec_of(digest: str, instance_id: str = "i-1") -> InstanceSpec:

@@ -22,7 +22,7 @@ from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.pip_settings import environment_settings, parse_settings, uv_options
 from jupyter_mlplat.errors import BackendFailure, Conflict, NoSpace, NotFound
 from jupyter_mlplat.images.models import ImageName, ImageTag
-from jupyter_mlplat.oci.layout import Layout
+from jupyter_mlplat.oci.layout import Ingest, Layout
 
 GREETER = {
     "greeter.py": "import sys\ndef main():\n    print('hello from', sys.prefix)\n",
@@ -237,6 +237,25 @@ async def test_an_instance_without_an_environment_is_refused_in_words(place, dig
 
 def add_random(env: Path, mebibytes: int, name: str = "big.bin") -> None:
     (env / name).write_bytes(os.urandom(mebibytes << 20))
+
+
+async def test_a_save_cancelled_while_it_is_listed_is_taken_back(place, digest, monkeypatch):
+    env = await place.instance(digest)
+    fill(env, {"gamma": "3.0"})
+    listed = place.layout.entries()
+    task = asyncio.ensure_future(save(place.images, save_spec(digest)))
+    real, loop = Ingest.commit, asyncio.get_running_loop()
+
+    def commit_and_cancel(self, image, ref):
+        real(self, image, ref)
+        assert len(place.layout.entries()) > len(listed)
+        loop.call_soon_threadsafe(task.cancel)
+
+    monkeypatch.setattr(Ingest, "commit", commit_and_cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert place.layout.entries() == listed
+    place.assert_nothing_under_way()
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])

@@ -94,6 +94,13 @@ def test_what_fails_leaves_nothing(layout):
     assert list((layout.root / "ingest").iterdir()) == []
 
 
+def test_a_forgotten_image_is_listed_no_more(layout):
+    digest, other = commit(layout, "a:1", b"one"), commit(layout, "b:1", b"two")
+    layout.forget("b:1", digest)
+    layout.forget("a:1", digest)
+    assert [entry.digest for entry in layout.entries()] == [other]
+
+
 def test_collecting_keeps_all_that_a_kept_image_needs(layout):
     kept, gone = commit(layout, "a:1", b"shared", b"own"), commit(layout, "b:1", b"shared", b"other")
     before = blobs(layout)

@@ -19,6 +19,7 @@ from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, ImageWriter, Me
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.oci.layout import Ingest
+from jupyter_mlplat.oci.manifest import Descriptor
 
 _OURSELVES = "jupyter-mlplat"
 
@@ -129,7 +130,16 @@ class LocalImages(ImageBackend):
             async with aclosing(_watch(write(), meter)) as checkpoints:
                 async for checkpoint in checkpoints:
                     yield checkpoint
+            await self._list(ingest, done[0].descriptor, recipe.ref)
             yield done[0]
+
+    async def _list(self, ingest: Ingest, image: Descriptor, ref: str) -> None:
+        """Commit the image. Broken off, it is taken back: nobody has heard of it."""
+        try:
+            await in_thread(lambda: ingest.commit(image, ref))
+        except asyncio.CancelledError:
+            await in_thread(lambda: self._layout.forget(ref, image.digest))
+            raise
 
     @asynccontextmanager
     async def _ingest(self, *pins: str) -> AsyncIterator[Ingest]:

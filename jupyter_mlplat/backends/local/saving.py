@@ -63,12 +63,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Written:
-    """An image in the store; sizes in compressed bytes. Without changes `digest` is the parent's and `added` 0."""
+    """An image, written and not yet listed; sizes in compressed bytes.
 
-    digest: str
+    Without changes `digest` is the parent's and `added` 0.
+    """
+
+    descriptor: Descriptor
     size: int
     added: int
     packages: tuple[Package, ...]
+
+    @property
+    def digest(self) -> str:
+        return self.descriptor.digest
 
 
 @dataclass(frozen=True)
@@ -86,9 +93,9 @@ class ImageWriter:
         self._ingest = ingest
 
     def write(self, recipe: Recipe, meter: Meter) -> Written:
-        """Write and list the image; its blobs are pinned until the ingest ends.
+        """Write the image, which is there once the ingest commits it.
 
-        NoSpace, Conflict (the environment does not hold still), Cancelled: then nothing is listed.
+        NoSpace, Conflict (the environment does not hold still), Cancelled.
         """
         if recipe.parent is not None:
             self._trees.prepare(recipe.parent)
@@ -96,8 +103,8 @@ class ImageWriter:
             layer = self._still_layer(recipe, meter)
             packages = installed(recipe.environment)
             manifest = self._manifest(recipe, layer, packages)
-            descriptor = self._list(recipe, layer, manifest)
-        return Written(descriptor.digest, manifest.size, layer.descriptor.size if layer else 0, packages)
+            descriptor = self._describe(recipe, layer, manifest)
+        return Written(descriptor, manifest.size, layer.descriptor.size if layer else 0, packages)
 
     def _still_layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
         """The layer of an environment that was the same before and after, however long a pip in it takes."""
@@ -156,14 +163,11 @@ class ImageWriter:
         layers = (parent.layers if parent else ()) + tuple(each.descriptor for each in added)
         return Manifest(self._ingest.add_document(CONFIG, config.document()), layers)
 
-    def _list(self, recipe: Recipe, layer: _Layer | None, manifest: Manifest) -> Descriptor:
+    def _describe(self, recipe: Recipe, layer: _Layer | None, manifest: Manifest) -> Descriptor:
         if layer is None and recipe.parent is not None:
             size = self._layout.blob(recipe.parent).stat().st_size
-            descriptor = Descriptor(MANIFEST, recipe.parent, size)
-        else:
-            descriptor = self._ingest.add_document(MANIFEST, manifest.document())
-        self._ingest.commit(descriptor, recipe.ref)
-        return descriptor
+            return Descriptor(MANIFEST, recipe.parent, size)
+        return self._ingest.add_document(MANIFEST, manifest.document())
 
 
 def _labels(recipe: Recipe, packages: tuple[Package, ...]) -> dict[str, str]:
