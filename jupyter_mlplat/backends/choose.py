@@ -1,5 +1,6 @@
 """The back end that the settings name."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -28,13 +29,24 @@ def _local(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.local.instances import LocalInstances
     from jupyter_mlplat.backends.local.jobs import LocalJobs
     from jupyter_mlplat.hub.client import HubClient
+    from jupyter_mlplat.jobs.bundle import Limits
 
     hub = HubClient(settings.hub_api_url, settings.hub_api_token.get_secret_value())
     environments = Environments(settings.data_dir)
     api = f"http://127.0.0.1:{settings.port}{settings.service_prefix}v1"
-    instances = LocalInstances(settings.data_dir, hub, environments, api, settings.service_prefix)
+    granting = asyncio.Lock()
+    limits = Limits(files=settings.bundle_files, total_bytes=settings.bundle_bytes)
+    data = settings.data_dir
+
+    async def close() -> None:
+        await environments.close()
+        await hub.close()
+
     return Backends(
-        instances, LocalImages(settings.data_dir, environments), LocalJobs(settings.data_dir, environments), hub.close
+        LocalInstances(data, hub, environments, api=api, console=settings.service_prefix, granting=granting),
+        LocalImages(data, environments),
+        LocalJobs(data, environments, granting=granting, limits=limits),
+        close,
     )
 
 

@@ -39,15 +39,27 @@ class Environments(Protocol):
 
 
 class LocalInstances(InstanceBackend, LiveResize):
-    """Instances below `DATA/instances/ID`: work/, env/, lab/, runtime.json. `api` is the platform's own address."""
+    """Instances below `DATA/instances/ID`: work/, env/, lab/, runtime.json. `api` is the platform's own address.
 
-    def __init__(self, data_dir: Path, hub: HubClient, environments: Environments, api: str, console: str) -> None:
+    `granting` is held while the machine is given out; whoever else does so must hold the same one.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        hub: HubClient,
+        environments: Environments,
+        *,
+        api: str,
+        console: str,
+        granting: asyncio.Lock | None = None,
+    ) -> None:
         self._data = data_dir
         self._hub = hub
         self._environments = environments
         self._api = api
         self._console = console
-        self._granting = asyncio.Lock()
+        self._granting = granting or asyncio.Lock()
 
     async def start(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         folder = self._folder(spec.instance_id)

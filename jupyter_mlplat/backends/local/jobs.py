@@ -54,15 +54,19 @@ class LocalJobs(JobBackend):
         data_dir: Path,
         environments: EnvironmentMaker,
         *,
+        granting: asyncio.Lock | None = None,
         limits: Limits | None = None,
         on: Machine | None = None,
     ) -> None:
-        """`limits` hold for the files of a job when they are unpacked; `on` is the machine, if it is not this one."""
+        """`granting` is held while the machine is given out; whoever else does so must hold the same one.
+
+        `limits` hold for the files of a job when they are unpacked; `on` is the machine, if it is not this one.
+        """
         self._data = data_dir
         self._environments = environments
         self._limits = limits
         self._machine = on
-        self._granting = asyncio.Lock()
+        self._granting = granting or asyncio.Lock()
         self._runners: dict[str, subprocess.Popen[bytes]] = {}
         self._metrics: dict[str, results.LatestMetrics] = {}
 
