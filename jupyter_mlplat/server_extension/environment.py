@@ -25,6 +25,7 @@ _DROPPED = frozenset({
     "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "PYTHONSAFEPATH",
     "__PYVENV_LAUNCHER__", "MLPLAT_TOKEN", "MLPLAT_PERMIT", "UV_PROJECT_ENVIRONMENT",
 })  # fmt: skip
+_COMMANDS = Path(jupyter_mlplat.__file__).parent / "cli" / "bin"
 _DROPPED_PREFIXES = ("JUPYTERHUB_", "JUPYTER_", "JUPYTERLAB_", "JPY_", "CONFIGPROXY_", "CONDA_")
 
 
@@ -53,7 +54,9 @@ def environment_of(runtime: Mapping[str, Any], base: Mapping[str, str]) -> dict[
     folder = str(runtime["environment"])
     variables = {name: str(value) for name, value in (runtime.get("variables") or {}).items()}
     result = {name: value for name, value in base.items() if _goes_on(name)} | variables
-    result["PATH"] = os.pathsep.join([f"{folder}/bin", *_foreign_path(base), *_split(variables.get("PATH", ""))])
+    foreign = [*_foreign_path(base), *_split(variables.get("PATH", ""))]
+    result["PATH"] = os.pathsep.join([f"{folder}/bin", *foreign, str(_COMMANDS)])
+    result["MLPLAT_PYTHON"] = sys.executable
     result["PYTHONPATH"] = os.pathsep.join([str(in_environment()), *_split(variables.get("PYTHONPATH", ""))])
     result["VIRTUAL_ENV"] = folder
     result["MLPLAT_INSTANCE_ID"] = str(runtime.get("instance_id", ""))
@@ -72,6 +75,15 @@ def follow_flavor() -> None:
         _take_cpus(read_runtime())
     except BackendFailure:
         _log.warning("this server runs without a description of its instance")
+
+
+def leave_token() -> None:
+    """Put the server's token beside `runtime.json`, where `mlplat` in a terminal finds it, and no printed variable."""
+    token, runtime = os.environ.get("JUPYTERHUB_API_TOKEN"), os.environ.get("MLPLAT_RUNTIME")
+    if token and runtime:
+        place = os.open(Path(runtime).with_name("token"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(place, "w") as file:
+            file.write(token)
 
 
 def _goes_on(name: str) -> bool:

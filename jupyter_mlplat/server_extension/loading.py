@@ -4,7 +4,7 @@ from typing import Any
 
 from jupyter_server.utils import url_path_join
 
-from jupyter_mlplat.server_extension.environment import follow_flavor
+from jupyter_mlplat.server_extension.environment import follow_flavor, leave_token
 from jupyter_mlplat.server_extension.execution import ExecHandler
 from jupyter_mlplat.server_extension.forward import ForwardHandler
 from jupyter_mlplat.server_extension.readings import InstanceHandler, ReadingsHandler
@@ -24,7 +24,8 @@ ROUTES: list[tuple[str, type]] = [
 
 
 def load(serverapp: Any) -> None:
-    """Add the handlers below `mlplat/`, and take over the CPUs of the instance's flavor."""
+    """Add the handlers below `mlplat/`, take over the CPUs of the flavor, and leave the token for terminals."""
     base = url_path_join(serverapp.web_app.settings["base_url"], "mlplat/")
     serverapp.web_app.add_handlers(".*$", [(base + pattern, handler) for pattern, handler in ROUTES])
     follow_flavor()
+    leave_token()

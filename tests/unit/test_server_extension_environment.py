@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,12 +19,16 @@ from server_extension_stage import LOGIN, SERVER_TOKEN, Platform, Server
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+import jupyter_mlplat
 from jupyter_mlplat.errors import BackendFailure
-from jupyter_mlplat.server_extension.environment import environment_of, read_runtime
+from jupyter_mlplat.server_extension.environment import environment_of, leave_token, read_runtime
 
 pytest_plugins = ["server_extension_stage"]
 
 RUNTIME = {"environment": "/envs/a", "instance_id": "i-1", "name": "digits", "variables": {"OMP_NUM_THREADS": "2"}}
+
+
+COMMANDS = Path(jupyter_mlplat.__file__).parent / "cli" / "bin"
 
 
 def test_the_environment_comes_first_and_the_servers_secrets_stay_out() -> None:
@@ -34,8 +40,9 @@ def test_the_environment_comes_first_and_the_servers_secrets_stay_out() -> None:
     }  # fmt: skip
     made = environment_of(RUNTIME, base)
     assert made.pop("PYTHONPATH").endswith("/jupyter_mlplat/in_environment")
+    assert made.pop("PATH") == f"/envs/a/bin:/usr/bin:{COMMANDS}"
     assert made == {
-        "PATH": "/envs/a/bin:/usr/bin", "VIRTUAL_ENV": "/envs/a", "HOME": "/home/ann", "LANG": "C.UTF-8",
+        "MLPLAT_PYTHON": sys.executable, "VIRTUAL_ENV": "/envs/a", "HOME": "/home/ann", "LANG": "C.UTF-8",
         "JUPYTERHUB_USER": "ann", "MLPLAT_WORK": "/work", "OMP_NUM_THREADS": "2", "MLPLAT_INSTANCE_ID": "i-1",
         "MLPLAT_INSTANCE_NAME": "digits",
     }  # fmt: skip
@@ -43,8 +50,24 @@ def test_the_environment_comes_first_and_the_servers_secrets_stay_out() -> None:
 
 def test_paths_of_the_flavor_are_added_not_put_in_place() -> None:
     made = environment_of(RUNTIME | {"variables": {"PATH": "/cuda/bin", "PYTHONPATH": "/more"}}, {"PATH": "/usr/bin"})
-    assert made["PATH"] == "/envs/a/bin:/usr/bin:/cuda/bin"
+    assert made["PATH"] == f"/envs/a/bin:/usr/bin:/cuda/bin:{COMMANDS}"
     assert made["PYTHONPATH"].endswith("/in_environment:/more")
+
+
+def test_the_token_lies_beside_the_description_for_nobody_else_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPLAT_RUNTIME", str(tmp_path / "runtime.json"))
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "own")
+    leave_token()
+    assert (tmp_path / "token").read_text() == "own"
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+
+
+def test_mlplat_of_a_terminal_is_the_platforms_own() -> None:
+    made = environment_of(RUNTIME, {"PATH": "/usr/bin:/bin"})
+    done = subprocess.run(["mlplat", "--version"], env=made, capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.startswith("mlplat ")
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}"])
