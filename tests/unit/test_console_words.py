@@ -69,7 +69,8 @@ def places(text: str) -> set[str]:
 
 
 def test_what_scripts_say_is_in_the_page() -> None:
-    scripts = [path.read_text(encoding="utf-8") for path in CONSOLE.joinpath("static").iterdir() if path.name.endswith(".js")]
+    files_of = CONSOLE.joinpath("static").iterdir()
+    scripts = [path.read_text(encoding="utf-8") for path in files_of if path.name.endswith(".js")]
     said = {text for script in scripts for text in re.findall(r"say\('([^']+)'", script)}
     assert said <= set(SPOKEN_BY_SCRIPTS)
 
@@ -80,7 +81,8 @@ def test_a_text_without_translation_stays_english() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "english", "chinese"),
-    [(0, "0 s", "0 秒"), (59.6, "1 m 0 s", "1 分 0 秒"), (192, "3 m 12 s", "3 分 12 秒"), (7380, "2 h 3 m", "2 小时 3 分"),
+    [(0, "0 s", "0 秒"), (59.6, "1 m 0 s", "1 分 0 秒"), (192, "3 m 12 s", "3 分 12 秒"),
+     (7380, "2 h 3 m", "2 小时 3 分"),
      (90000, "1 d 1 h", "1 天 1 小时"), (None, "", "")],
 )  # fmt: skip
 def test_durations(seconds: float | None, english: str, chinese: str) -> None:
