@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from jupyter_mlplat.errors import NotFound
 from jupyter_mlplat.events.models import Event
+from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.jobs.models import FINAL, Job, JobFile, MetricPoint, Phase, Scalar
 from jupyter_mlplat.sdk.failures import Disconnected, Unreachable
 from jupyter_mlplat.sdk.identifiers import looks_like_id
@@ -54,17 +55,17 @@ class Jobs:
     ) -> Job:
         """Submit a notebook or a script with the files of its folder; the job, which goes on by itself.
 
-        `image` is NAME, NAME:TAG or an id; None is the platform's default. `inputs` and `outputs` map names to obs://
-        URLs. `sent` is called with (bytes sent, bytes in all) while the files go up.
+        `image` is NAME, NAME:TAG or an id. Image and flavor are the platform's defaults, inside an instance its own.
+        `inputs` and `outputs` map names to obs:// URLs. `sent` is called with (bytes sent, bytes in all) while the
+        files go up.
         """
         submission = path if isinstance(path, Submission) else Submission(Path(path))
         fields: dict[str, Any] = {
             "name": name or submission.name,
             "description": description,
-            "image_id": self._images.find(image).id if image else None,
-            "flavor": flavor,
+            **self._place(image, flavor),
             "nodes": nodes,
-            "parameters": dict(parameters or {}),
+            "parameters": submission.fitted(parameters or {}),
             "environment": dict(environment or {}),
             "inputs": _channels(inputs),
             "outputs": _channels(outputs),
@@ -162,6 +163,15 @@ class Jobs:
                     return list(_extract(archive, target, seen))
             except tarfile.TarError as error:
                 raise Disconnected(f"The files of the job did not arrive whole: {error}. Try again.") from error
+
+    def _place(self, image: str | None, flavor: str | None) -> dict[str, str | None]:
+        """Where a job runs that says nothing of it, or all that it says."""
+        image_id = self._images.find(image).id if image else None
+        here = self._wire.profile.instance_id
+        if here and not (image_id and flavor):
+            instance = self._wire.call("GET", f"/instances/{quote(here, safe='')}", Instance)
+            return {"image_id": image_id or instance.image_id, "flavor": flavor or instance.flavor}
+        return {"image_id": image_id, "flavor": flavor}
 
     def _rows(self, name: str | None) -> Iterator[Job]:
         return self._wire.rows("/jobs", Job, {"name": name})

@@ -2,14 +2,14 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.jobs.bundle import Survey, pack, survey
-from jupyter_mlplat.jobs.models import Bundle, Kind
-from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, inspect, kernel_of, kind_of, read
+from jupyter_mlplat.jobs.models import Bundle, Kind, Scalar
+from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, check, inspect, kernel_of, kind_of, read
 from jupyter_mlplat.sdk.wire import Wire
 
 CHUNK = 1 << 20
@@ -24,10 +24,16 @@ class Submission:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise NotFound(f"There is no file {path}.")
-        if kind_of(path.name) is Kind.NOTEBOOK:
+        self._path = path
+        self._is_notebook = kind_of(path.name) is Kind.NOTEBOOK
+        if self._is_notebook:
             _check(path)
         self.survey: Survey = survey(path.absolute().parent, path.name)
         self.name = job_name(path.stem)
+
+    def fitted(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The parameters as the notebook wants them. InvalidInput for one that it does not take."""
+        return check(read(self._path), parameters) if self._is_notebook else dict(parameters)
 
     def upload(self, wire: Wire, sent: Sent | None = None) -> dict[str, str]:
         """Pack the files and send them unless the platform has them; the fields of JobCreate that name them."""

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from sdk_stage import TOKEN, Asked, Reply, Stage, job, json_reply, page
+from sdk_stage import TOKEN, Asked, Reply, Stage, instance, job, json_reply, page
 
 from jupyter_mlplat.core.models import ResourceName
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.jobs.bundle import unpack
-from jupyter_mlplat.sdk import Client, Disconnected, jobs, wire
+from jupyter_mlplat.sdk import Client, Disconnected, Profile, jobs, wire
 from jupyter_mlplat.sdk.submission import job_name
 
 ID = "j-abcdefghjkmn"
@@ -90,6 +90,14 @@ def test_a_submit_sends_the_folder_and_names_it(stage: Stage, client: Client, fo
     assert (body["parameters"], body["inputs"]) == ({"epochs": 3}, [{"name": "data", "url": "obs://digits/train"}])
 
 
+def test_parameters_are_what_the_notebook_takes(stage: Stage, client: Client, folder: Path) -> None:
+    with pytest.raises(InvalidInput, match="no parameter 'epoch'"):
+        client.jobs.submit(folder / "train digits!.ipynb", parameters={"epoch": 3})
+    with pytest.raises(InvalidInput, match="whole number"):
+        client.jobs.submit(folder / "train digits!.ipynb", parameters={"epochs": "many"})
+    assert stage.asked == []
+
+
 def test_files_that_the_platform_has_are_not_sent_again(stage: Stage, client: Client, folder: Path) -> None:
     digest = digest_of(client, stage, folder / "model.py")
     stage.asked.clear()
@@ -97,6 +105,17 @@ def test_files_that_the_platform_has_are_not_sent_again(stage: Stage, client: Cl
     stage.on("POST", "jobs", json_reply(job(), 202))
     client.jobs.submit(folder / "model.py")
     assert stage.requests("PUT", f"bundles/{digest}") == []
+
+
+def test_inside_an_instance_a_job_runs_on_its_image_and_flavor(stage: Stage, folder: Path) -> None:
+    stage.on("GET", "instances/i-1", json_reply(instance(image_id="m-own", flavor="cpu.own")))
+    stage.on("POST", "jobs", json_reply(job(), 202))
+    with Client.from_profile(Profile(f"{stage.url}/v1", TOKEN, user="alice", instance_id="i-1")) as client:
+        digest = digest_of(client, stage, folder / "model.py")
+        stage.on("GET", f"bundles/{digest}", json_reply({"digest": digest, "size": 1}))
+        client.jobs.submit(folder / "model.py", flavor="cpu.other")
+    body = stage.requests("POST", "jobs")[-1].json
+    assert (body["image_id"], body["flavor"]) == ("m-own", "cpu.other")
 
 
 @pytest.mark.parametrize(
