@@ -48,8 +48,8 @@ def folder(tmp_path: Path) -> Path:
     cell = {
         "cell_type": "code",
         "id": "a",
-        "source": "print(1)",
-        "metadata": {},
+        "source": "epochs = 1",
+        "metadata": {"tags": ["parameters"]},
         "outputs": [],
         "execution_count": None,
     }
