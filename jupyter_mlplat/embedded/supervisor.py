@@ -22,7 +22,7 @@ from jupyter_mlplat.embedded.stopping import end_processes, stop_everything
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub.processes import Process, alive, identify, until
 
-WATCH_PAUSE = 0.25
+WATCH_PAUSE = 0.5
 PROBE_PAUSE = 0.1
 START_SECONDS = 120.0
 STARTS_BEFORE_GIVING_UP = 2

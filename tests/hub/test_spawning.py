@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -167,6 +168,25 @@ def test_a_server_survives_the_death_of_the_hub(stage: Stage, owner: str, server
     assert stage.stop(owner, server).status_code == 204
     assert not alive(process)
     assert stage.hub("GET", "/user", token).status_code == 403
+
+
+def test_a_hub_killed_in_the_middle_of_a_start_leaves_one_server_or_none(stage: Stage, owner: str) -> None:
+    record = stage.data / "instances" / "i-middle" / "server.json"
+    with ThreadPoolExecutor(1) as threads:
+        start = threads.submit(stage.start, owner, "i-middle")
+        eventually(record.exists)
+        killed = stage.kill("hub")
+        with pytest.raises(httpx.HTTPError):
+            start.result()
+    eventually(lambda: stage.restarted("hub", killed))
+    first = stage.process("i-middle")
+    if not (stage.server(owner, "i-middle") or {}).get("ready"):
+        assert stage.start(owner, "i-middle").status_code == 201
+        assert not alive(first)
+    assert stage.reachable(owner, "i-middle")
+    assert stage.status.instances == ("i-middle",)
+    assert stage.stop(owner, "i-middle").status_code == 204
+    assert stage.status.instances == ()
 
 
 def test_a_server_survives_the_death_of_the_nursery(stage: Stage, owner: str, server: str) -> None:
