@@ -38,6 +38,22 @@ def add(name: Name, data_dir: DataDir = None, as_json: Json = False) -> None:
     say(url)
 
 
+@app.command()
+def token(name: Name, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Make a token with which a user can use this command line: MLPLAT_URL and MLPLAT_TOKEN."""
+    from jupyter_mlplat.embedded.tokens import user_token
+
+    folder = data_dir or default_data_dir()
+    if name not in _logins(folder).users():
+        raise NotFound(f"{name} may not log in yet. Add the login first: mlplat user add {name}")
+    made, url = user_token(folder, name), f"{_public_url(folder)}/services/mlplat"
+    if as_json:
+        show_json({"user": name, "url": url, "token": made})
+        return
+    note(f"{name} sets these two variables. The token is shown only now:")
+    say(f"export MLPLAT_URL={url}\nexport MLPLAT_TOKEN={made}")
+
+
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: Json = False) -> None:
     """List who may log in."""

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 
 from jupyter_mlplat.embedded.parts import Plan
+from jupyter_mlplat.embedded.tokens import new_token
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub import nursery_client
-from jupyter_mlplat.hub.roles import owner_token_scopes
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -53,14 +53,8 @@ class Probes:
 
     async def new_owner_token(self) -> str:
         """A token of the owner, who becomes known to the Hub. BackendFailure if the Hub refuses."""
-        owner = self._plan.owner
-        known = await self._hub_request("POST", f"/users/{owner}")
-        wanted = {"note": "mlplat command line", "scopes": owner_token_scopes(owner)}
-        made = await self._hub_request("POST", f"/users/{owner}/tokens", wanted)
-        if known.status_code not in (201, 409) or made.status_code != 201:
-            raise BackendFailure(f"The Hub makes no token for {owner}: {made.text[:300]}")
-        token: str = made.json()["token"]
-        return token
+        plan = self._plan
+        return await new_token(self._client, plan.hub_api_url, plan.secrets.supervisor_token, plan.owner)
 
     async def _hub_request(self, method: str, path: str, content: Any = None) -> httpx.Response:
         headers = {"Authorization": f"token {self._plan.secrets.supervisor_token}"}

@@ -107,7 +107,7 @@ def configure_services(c: Any, settings: HubSettings) -> None:
         },
         {"name": SUPERVISOR, "api_token": settings.supervisor_token, "display": False},
     ]
-    c.JupyterHub.load_roles = roles(settings.owner)
+    c.JupyterHub.load_roles = roles()
 
 
 def configure_spawner(c: Any, settings: HubSettings) -> None:

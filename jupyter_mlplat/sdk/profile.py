@@ -50,13 +50,13 @@ class Profile:
 def load_profile(environ: Mapping[str, str] = os.environ) -> Profile:
     """The profile in force. Raises NoProfile with what to do.
 
-    MLPLAT_URL and MLPLAT_TOKEN come first; then, inside an instance, its own rights; then the file that `mlplat up`
-    wrote.
+    MLPLAT_URL and MLPLAT_TOKEN come first; then, inside an instance, its own rights and no others; then the file
+    that `mlplat up` wrote.
     """
     if environ.get("MLPLAT_URL"):
         return _from_variables(environ)
-    if environ.get("MLPLAT_API") and (token := _instance_token(environ)):
-        return _from_instance(environ, token)
+    if environ.get("MLPLAT_API") and environ.get("MLPLAT_INSTANCE_ID"):
+        return _from_instance(environ)
     for path in profile_paths(environ):
         if path.is_file():
             return _from_file(path)
@@ -84,14 +84,14 @@ def _instance_token(environ: Mapping[str, str]) -> str:
         return environ["JUPYTERHUB_API_TOKEN"]
     try:
         return Path(environ["MLPLAT_RUNTIME"]).with_name("token").read_text().strip()
-    except (KeyError, OSError):
-        return ""
+    except (KeyError, OSError) as error:
+        raise NoProfile("The token of this instance cannot be read. Restart the instance, then try again.") from error
 
 
-def _from_instance(environ: Mapping[str, str], token: str) -> Profile:
+def _from_instance(environ: Mapping[str, str]) -> Profile:
     return Profile(
         api=environ["MLPLAT_API"].rstrip("/"),
-        token=token,
+        token=_instance_token(environ),
         user=environ.get("JUPYTERHUB_USER", ""),
         origin=environ.get("JUPYTERHUB_PUBLIC_HUB_URL", "").rstrip("/").removesuffix("/hub"),
         instance_id=environ.get("MLPLAT_INSTANCE_ID", ""),

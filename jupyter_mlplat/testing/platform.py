@@ -1,7 +1,6 @@
 """A whole platform in a temporary folder, used as its owner and other people use it."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import httpx
 
 from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.embedded.record import read_record
+from jupyter_mlplat.embedded.tokens import user_token
 from jupyter_mlplat.hub.logins import Logins, login_url
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
@@ -47,6 +47,8 @@ class RunningPlatform:
     def login_address(self, name: str) -> str:
         """An address that logs `name` in, as `mlplat user add` prints it."""
         logins = Logins(self.data_dir / "secrets" / "logins.json")
+        if name in logins.users():
+            logins.remove(name)
         return login_url(self.url, logins.add(name))
 
     @contextmanager
@@ -57,14 +59,9 @@ class RunningPlatform:
             yield session
 
     def user(self, name: str) -> Client:
-        """A client with an API token that `name` made on the Hub's token page."""
-        with self.browser_session(name) as session:
-            xsrf = re.search(r'xsrf_token: "([^"]+)"', session.get("/hub/token").text)
-            assert xsrf, "the Hub's token page has no XSRF token"
-            headers = {"X-XSRFToken": xsrf.group(1), "Referer": f"{self.url}/hub/token"}
-            answer = session.post(f"/hub/api/users/{name}/tokens", json={"note": "test"}, headers=headers)
-            answer.raise_for_status()
-        return Client(f"{self.url}/services/mlplat", answer.json()["token"], name)
+        """A client with a token made for `name`."""
+        self.login_address(name)
+        return Client(f"{self.url}/services/mlplat", user_token(self.data_dir, name), name)
 
     def pid(self, part: str) -> int:
         """The process of one part: platform, hub, proxy, nursery."""
@@ -93,21 +90,8 @@ class RunningPlatform:
         return Lab(client.instances.address(instance).removesuffix("/lab"), client.profile.token)
 
     def instance_token(self, instance: Instance) -> str:
-        """The token in the environment of an instance's server, as any cell of a notebook can read it."""
-        marker = f"MLPLAT_INSTANCE_ID={instance.id}"
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and (variables := _environment(entry)) and marker in variables:
-                for line in variables:
-                    if line.startswith("JUPYTERHUB_API_TOKEN="):
-                        return line.partition("=")[2]
-        raise AssertionError(f"no process of {instance.name} holds a token")
-
-
-def _environment(process: Path) -> list[str]:
-    try:
-        return (process / "environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
+        """The token of an instance's server, as any cell of a notebook can read it."""
+        return (self.data_dir / "instances" / instance.id / "token").read_text().strip()
 
 
 def until(check: Callable[[], Value], what: str, seconds: float = 60) -> Value:

@@ -58,7 +58,8 @@ def test_in_a_terminal_of_an_instance_the_token_lies_beside_its_runtime(config: 
     }
     assert (load_profile(environ).token, load_profile(environ).instance_id) == ("own", "i-1")
     (tmp_path / "token").unlink()
-    assert load_profile(environ).token == FILED
+    with pytest.raises(NoProfile, match="Restart the instance"):
+        load_profile(environ)
 
 
 def test_a_data_folder_that_is_named_brings_its_own_profile(config: dict[str, str], tmp_path: Path) -> None:
