@@ -32,7 +32,7 @@ def running(program: str, instance: str = "") -> Iterator[subprocess.Popen[bytes
 
 
 def test_a_process_is_itself_until_it_ends() -> None:
-    with running("print('up'); input()") as child:
+    with running("import time; print('up', flush=True); time.sleep(99)") as child:
         known = identify(child.pid)
         assert known and alive(known)
         assert not alive(Process(child.pid, known.started + 1))
