@@ -24,6 +24,9 @@ def instance_config() -> Config:
     config.ServerApp.allow_root = os.geteuid() == 0
     config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
     config.LabApp.news_url = None
+    # JupyterLab reads these variables when it is imported, which in a nursery was before there was an instance.
+    config.LabApp.user_settings_dir = os.environ["JUPYTERLAB_SETTINGS_DIR"]
+    config.LabApp.workspaces_dir = os.environ["JUPYTERLAB_WORKSPACES_DIR"]
     if extra := _extension_config():
         config.merge(Config(extra))
     return config
