@@ -2,7 +2,7 @@
 export class Refresher {
   constructor(
     private readonly load: () => Promise<void>,
-    private readonly gap = 400
+    public gap = 400
   ) {}
 
   /** Resolves when a load that began after this call has ended. */

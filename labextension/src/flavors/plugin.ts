@@ -128,7 +128,7 @@ export const flavorsPlugin: JupyterFrontEndPlugin<void> = {
         await model.loadChoices();
         const choice = model.choices?.find(({ flavor }) => flavor.id === args.flavor);
         if (!choice) {
-          throw new Error(trans.__('There is no flavor %1.', args.flavor as string));
+          throw new Error(trans.__('There is no flavor %1.', args.flavor));
         }
         await switchFlavor(platform, model, desk, choice);
       }

@@ -88,7 +88,9 @@ function Choice({ choice, target, pick }: IChoiceProps): JSX.Element {
       : current
         ? trans.__('In use now')
         : flavor.sold_out
-          ? (flavor.reason ?? trans.__('Sold out'))
+          ? flavor.reason
+            ? trans.__('Sold out: %1', flavor.reason)
+            : trans.__('Sold out')
           : choice.note;
   return (
     <button

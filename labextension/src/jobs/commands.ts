@@ -49,7 +49,7 @@ export function addSubmitCommand(
 ): void {
   const { trans } = platform;
   app.commands.addCommand(CommandIDs.submitJob, {
-    label: args => (args.toolbar ? trans.__('Submit as job') : trans.__('Submit as a Job…')),
+    label: trans.__('Submit as a Job…'),
     caption: trans.__('Run this notebook or script by itself, with the files beside it'),
     icon: args => (args.palette ? undefined : jobsIcon),
     describedBy: {

@@ -9,10 +9,12 @@ import { ApiError } from '../api/transport';
 import type { IPlatform } from '../tokens';
 import { EmptyState, ErrorBox, Waiting } from '../ui/feedback';
 import { ViewWidget } from '../ui/panel';
-import { outputChanges, sameCells } from './notebook-changes';
+import { outputChanges, runningCell, sameCells, shorten } from './notebook-changes';
 import type { IRendering } from './page';
 import type { JobPageModel } from './page-model';
 import { isOver } from './words';
+
+const GAP_MS = 1500;
 
 /** The notebook of a job as it fills in: read-only, and changed only where its outputs have. */
 export class LiveNotebook extends Widget {
@@ -44,11 +46,14 @@ export class LiveNotebook extends Widget {
   private async _load(): Promise<void> {
     const over = this.page.job ? isOver(this.page.job) : false;
     try {
+      const began = Date.now();
       const content = await this.platform.client.jobNotebook(this.page.id);
       if (!this.isDisposed) {
-        this._show(content);
+        this._show(shorten(content, this.platform.trans.__('… the rest is in the logs …')));
         this._isComplete = over;
       }
+      // A large notebook takes long to read and to show: it is read less often.
+      this._refresher.gap = Math.max(GAP_MS, 5 * (Date.now() - began));
     } catch (error) {
       this._error = error;
       this._words.update();
@@ -109,15 +114,10 @@ export class LiveNotebook extends Widget {
     }
   }
 
-  /** The first cell without a number is the one that runs now. */
   private _markRunning(content: nbformat.INotebookContent): void {
-    const running = this.page.job?.phase === 'Running';
-    const next = content.cells.findIndex(
-      cell => cell.cell_type === 'code' && cell.execution_count === null && String(cell.source).trim() !== ''
-    );
-    this._notebook?.widgets.forEach((cell, index) => {
-      cell.toggleClass('mlp-mod-running', running && index === next);
-    });
+    const { job } = this.page;
+    const running = job?.phase === 'Running' ? runningCell(content, job.progress.done) : -1;
+    this._notebook?.widgets.forEach((cell, index) => cell.toggleClass('mlp-mod-running', index === running));
   }
 
   private _wordsView(): JSX.Element {
@@ -141,5 +141,5 @@ export class LiveNotebook extends Widget {
   private _shown: nbformat.INotebookContent | null = null;
   private _error: unknown = null;
   private _isComplete = false;
-  private _refresher = new Refresher(() => this._load(), 1500);
+  private _refresher = new Refresher(() => this._load(), GAP_MS);
 }

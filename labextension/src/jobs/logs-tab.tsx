@@ -1,4 +1,4 @@
-import { caretDownIcon, caretUpIcon, downloadIcon } from '@jupyterlab/ui-components';
+import { caretDownIcon, caretUpIcon, downloadIcon, HTMLSelect } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IJob } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
@@ -86,18 +86,13 @@ function useFollower(create: () => LogFollower): LogFollower | null {
 function NodePicker({ nodes, node, setNode }: { nodes: number; node: number; setNode: (node: number) => void }) {
   const trans = useTrans();
   return (
-    <select
-      className="jp-mod-styled"
-      aria-label={trans.__('Node')}
-      value={node}
-      onChange={event => setNode(Number(event.target.value))}
-    >
+    <HTMLSelect aria-label={trans.__('Node')} value={node} onChange={event => setNode(Number(event.target.value))}>
       {Array.from({ length: nodes }, (_, index) => (
         <option key={index} value={index}>
           {trans.__('Node %1', index)}
         </option>
       ))}
-    </select>
+    </HTMLSelect>
   );
 }
 

@@ -47,7 +47,7 @@ export class JobPage extends Widget {
     layout.addWidget(this._header);
     layout.addWidget(this._stack);
     BoxLayout.setStretch(this._stack, 1);
-    BoxLayout.setSizeBasis(this._header, 124);
+    BoxLayout.setSizeBasis(this._header, 112);
     this._addTabs();
     this.model.changed.connect(this._onChanged, this);
   }

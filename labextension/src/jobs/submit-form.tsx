@@ -1,3 +1,4 @@
+import { HTMLSelect } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
 import { useTrans } from '../ui/context';
@@ -109,14 +110,14 @@ function ImageField({ draft, set, images }: IEditProps & { images: IImage[] }): 
   return (
     <label className="mlp-field mlp-grow">
       <span>{trans.__('Image')}</span>
-      <select className="jp-mod-styled" value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
+      <HTMLSelect value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
         {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
         {images.map(image => (
           <option key={image.id} value={image.id}>
             {image.name}:{image.tag}
           </option>
         ))}
-      </select>
+      </HTMLSelect>
     </label>
   );
 }
@@ -126,14 +127,14 @@ function FlavorField({ draft, set, flavors }: IEditProps & { flavors: IFlavorOff
   return (
     <label className="mlp-field mlp-grow">
       <span>{trans.__('Flavor')}</span>
-      <select className="jp-mod-styled" value={draft.flavor} onChange={event => set({ flavor: event.target.value })}>
+      <HTMLSelect value={draft.flavor} onChange={event => set({ flavor: event.target.value })}>
         {flavors.map(flavor => (
           <option key={flavor.id} value={flavor.id} disabled={flavor.sold_out} title={flavor.reason ?? undefined}>
             {flavorLabel(flavor)}
             {flavor.sold_out ? ` – ${flavor.reason ?? trans.__('sold out')}` : ''}
           </option>
         ))}
-      </select>
+      </HTMLSelect>
     </label>
   );
 }

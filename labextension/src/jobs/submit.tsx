@@ -99,6 +99,9 @@ function Loading({ dialog, load }: ILoadingProps): JSX.Element {
   const { value, error } = useLoaded(load, []);
   React.useEffect(() => {
     dialog.canAccept = Boolean(value && canSubmit(value));
+    if (value) {
+      dialog.focusAccept();
+    }
   }, [dialog, value]);
   if (error) {
     return <ErrorBox error={error} />;

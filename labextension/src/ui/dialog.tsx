@@ -1,9 +1,12 @@
 import { Dialog, ReactWidget } from '@jupyterlab/apputils';
+import type { Message } from '@lumino/messaging';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 import type { IPlatform } from '../tokens';
 import { PlatformProvider, useSignal } from './context';
 import { ErrorBox, Waiting } from './feedback';
+
+const ACCEPT = '.jp-Dialog-footer button.jp-mod-accept';
 
 /** What a form dialog shows and does. `accept` runs while the dialog stays open; what it throws is shown in it. */
 export interface IForm<T> {
@@ -52,6 +55,18 @@ export class FormDialog<T> extends Dialog<T> {
     if (form.className) {
       this.addClass(form.className);
     }
+  }
+
+  /** Bring the focus to the primary button: Enter then does it. */
+  focusAccept(): void {
+    this.node.querySelector<HTMLButtonElement>(ACCEPT)?.focus();
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    // While the form loads nothing in it can be focused, but Escape must work.
+    this.node.tabIndex = -1;
+    this.node.focus();
   }
 
   readonly changed = new Signal<this, void>(this);
@@ -110,7 +125,7 @@ export class FormDialog<T> extends Dialog<T> {
   }
 
   private _showReady(): void {
-    const accept = this.node.querySelector<HTMLButtonElement>('.jp-Dialog-footer button.jp-mod-accept');
+    const accept = this.node.querySelector<HTMLButtonElement>(ACCEPT);
     if (accept) {
       accept.disabled = !this._isReady || this.words !== '';
     }
