@@ -28,8 +28,9 @@ CATEGORIES = {Category.CPU: "CPU", Category.GPU: "GPU", Category.ASCEND: "Ascend
 
 @router.get("/")
 async def instances(request: Request, actor: Caller, parts: Parts, name: str = "") -> Response:
-    """Where people land: their instances; everybody's for an administrator."""
+    """Where people land: their instances; everybody's for an administrator, their own first."""
     found = await parts.instances.find(actor, InstanceFilter(limit=MANY, name=name[:64] or None))
+    found.data.sort(key=lambda instance: instance.owner != actor.user)
     return page(request, "instances.html", found=found, flavors=known_flavors(parts, found.data), name=name)
 
 

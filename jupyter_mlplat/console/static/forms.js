@@ -81,6 +81,12 @@ function label(form) {
   }
 }
 
+/** Buttons come disabled, so that nobody presses one that no script listens to yet. */
+function awaken(root) {
+  root.querySelectorAll('button[data-ready]').forEach(button => (button.disabled = false));
+  root.querySelectorAll('form[data-method]').forEach(label);
+}
+
 document.addEventListener('submit', event => {
   if (event.target.dataset.method) {
     event.preventDefault();
@@ -88,5 +94,5 @@ document.addEventListener('submit', event => {
   }
 });
 document.addEventListener('change', event => event.target.form && label(event.target.form));
-document.addEventListener('exchanged', event => event.target.querySelectorAll('form[data-method]').forEach(label));
-document.querySelectorAll('form[data-method]').forEach(label);
+document.addEventListener('exchanged', event => awaken(event.target));
+awaken(document);

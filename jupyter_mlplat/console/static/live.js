@@ -11,6 +11,7 @@ const rendered = new Map();
 let asking = false;
 let wanted = false;
 let stream;
+let pressed = false;
 
 /** Nouns that this page shows: `instance`, or `instance:ID` for one of them. */
 const nouns = document.body.dataset.nouns.trim().split(/\s+/).filter(Boolean);
@@ -71,8 +72,12 @@ function show(fresh, same) {
   }
 }
 
-/** Exchange one part. Not while a menu in it is open: it closes under nobody's hand; then it is done on closing. */
+/** Exchange one part; later, while somebody presses a button or has a menu open in it. */
 function swap(part, news) {
+  if (pressed) {
+    document.addEventListener('pointerup', refresh, { once: true });
+    return;
+  }
   const open = part.querySelector('details.menu[open]');
   if (open) {
     open.addEventListener('toggle', refresh, { once: true });
@@ -99,6 +104,11 @@ function listen() {
   }
   stream.addEventListener('hello', () => refresh());
   stream.addEventListener('error', () => stream.readyState === EventSource.CLOSED && setTimeout(listen, RETRY));
+}
+
+document.addEventListener('pointerdown', () => (pressed = true), true);
+for (const kind of ['pointerup', 'pointercancel']) {
+  document.addEventListener(kind, () => (pressed = false), true);
 }
 
 /** Follow the platform as long as the page is looked at. */
