@@ -17,7 +17,7 @@ from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.embedded.node import find_node, proxy_bundle
 from jupyter_mlplat.embedded.owner_settings import OwnerSettings, check_port, read_settings
 from jupyter_mlplat.embedded.parts import Plan
-from jupyter_mlplat.embedded.ports import Ports, choose_ports, known_ports
+from jupyter_mlplat.embedded.ports import DEFAULT_PORT, Ports, choose_ports, known_ports
 from jupyter_mlplat.embedded.record import Record, already_running, only_supervisor, read_record, supervised
 from jupyter_mlplat.embedded.secret_files import load_or_create
 from jupyter_mlplat.embedded.stopping import end_processes, servers, stop_everything
@@ -137,7 +137,9 @@ def make_plan(folder: DataFolder, port: int | None) -> Plan:
 
 
 def _ports(folder: DataFolder, settings: OwnerSettings, port: int | None) -> Ports:
-    public = settings.port if port is None else check_port(port)
+    known = known_ports(folder.run)
+    chosen = settings.port if port is None else check_port(port)
+    public = chosen or (known.public if known else DEFAULT_PORT)
     return choose_ports(folder.run, public, held=_held(folder))
 
 

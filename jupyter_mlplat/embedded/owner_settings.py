@@ -22,16 +22,15 @@ from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.hub.config import DEFAULT_AUTHENTICATOR
 
-DEFAULT_PORT = 8000
 KNOWN = {"": {"port", "hub", "platform"}, "hub": {"authenticator", "nursery"}}
 PASSED_ON = {f"MLPLAT_{name.upper()}" for name in Settings.model_fields}
 
 
 @dataclass(frozen=True)
 class OwnerSettings:
-    """What the owner has chosen. `platform` are environment variables for the platform process."""
+    """What the owner has chosen; without `port` the one of the last run is kept, at first 8000. `platform` are environment variables for the platform process."""
 
-    port: int = DEFAULT_PORT
+    port: int | None = None
     authenticator: str = DEFAULT_AUTHENTICATOR
     nursery: bool = True
     platform: dict[str, str] = field(default_factory=dict)
@@ -44,7 +43,7 @@ def read_settings(folder: DataFolder, environment: Mapping[str, str] = os.enviro
     _check_names("", file)
     _check_names("hub", hub)
     return OwnerSettings(
-        port=check_port(file.get("port", DEFAULT_PORT)),
+        port=check_port(file["port"]) if "port" in file else None,
         authenticator=environment.get("MLPLAT_AUTHENTICATOR") or hub.get("authenticator") or DEFAULT_AUTHENTICATOR,
         nursery=_switch(environment.get("MLPLAT_NURSERY"), hub.get("nursery", True)),
         platform=_for_platform(_table(file, "platform"), environment),

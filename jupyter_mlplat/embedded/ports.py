@@ -12,6 +12,7 @@ from jupyter_mlplat.embedded.files import read_json, write_json
 from jupyter_mlplat.errors import Conflict, InvalidInput
 
 HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
 INTERNAL = ("proxy_api", "hub", "platform")
 
 

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 COLLECT = "collect"
 """Stands among the pending ids for the collection of what no image needs any more."""
 
+PREPARE = "prepare"
+"""Stands among the pending ids for the default preset, made beforehand so that the first instance starts quickly."""
+
 
 class ImageReconciler(Reconciler):
     """Saves images through the back end."""
@@ -47,6 +50,7 @@ class ImageReconciler(Reconciler):
         self._presets = PresetPreparer(database, backend)
         self._collected: frozenset[str] | None = None
         self._refreshed = False
+        self._prepared = False
 
     async def pending(self) -> list[str]:
         if not self._refreshed:
@@ -57,11 +61,12 @@ class ImageReconciler(Reconciler):
             kept = frozenset(await store.digests(session))
         shrunk = self._collected is None or bool(self._collected - kept)
         self._collected = self._collected if shrunk else kept
-        return unfinished + ([COLLECT] if shrunk and not unfinished else [])
+        first = [] if self._prepared else [PREPARE]
+        return first + unfinished + ([COLLECT] if shrunk and not unfinished else [])
 
     async def reconcile(self, resource_id: str) -> None:
-        if resource_id == COLLECT:
-            await self._collect()
+        if resource_id in (COLLECT, PREPARE):
+            await (self._collect() if resource_id == COLLECT else self._prepare())
             return
         spec = await self._begin(resource_id)
         if spec is None:
@@ -144,6 +149,20 @@ class ImageReconciler(Reconciler):
     async def _pair(self, session: AsyncSession, image_id: str) -> tuple[ImageRow, InstanceRow | None]:
         image = await session.get_one(ImageRow, image_id)
         return image, await session.scalar(select(InstanceRow).where(InstanceRow.saving_image_id == image_id))
+
+    async def _prepare(self) -> None:
+        """Make the default preset; a failure is told at its first use."""
+        self._prepared = True
+        async with self.database.read() as session:
+            default = await store.preferred(session)
+        if default is None:
+            return
+        try:
+            async with aclosing(self._presets.prepare(default.id)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    log.debug("%s: %s", default.full_name, checkpoint.message)
+        except MlplatError as error:
+            log.warning("the default image is not made beforehand: %s", error)
 
     async def _collect(self) -> None:
         async with self.database.read() as session:

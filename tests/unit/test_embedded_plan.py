@@ -39,7 +39,7 @@ def settings_of(folder: DataFolder, text: str, **environment: str) -> OwnerSetti
 
 
 def test_without_a_file_the_defaults_hold(folder: DataFolder) -> None:
-    assert read_settings(folder, {}) == OwnerSettings(8000, DEFAULT_AUTHENTICATOR, True, {})
+    assert read_settings(folder, {}) == OwnerSettings(None, DEFAULT_AUTHENTICATOR, True, {})
 
 
 def test_the_file_is_read_and_the_environment_wins(folder: DataFolder) -> None:
