@@ -55,28 +55,20 @@ class FlavorChooser {
   private _close: (() => void) | null = null;
 }
 
-/** Says so when a switch that was under way has ended. */
+/** Says so when a switch has ended. */
 function announceSwitches(platform: IPlatform, model: InstanceModel): void {
   const { trans } = platform;
-  let under: { from: string; to: string } | null = null;
-  model.changed.connect(() => {
-    const { instance } = model;
-    if (instance?.target_flavor) {
-      under = { from: instance.flavor, to: instance.target_flavor };
-    } else if (instance && under) {
-      const { from, to } = under;
-      under = null;
-      if (instance.flavor === to) {
-        void platform.flavors().then(offers => {
-          const flavor = offers.find(({ id }) => id === to);
-          const label = flavor ? flavorLabel(flavor) : to;
-          Notification.success(trans.__('This instance now has %1.', label), { autoClose: 5000 });
-        });
-      } else if (instance.flavor === from) {
-        const why = instance.status_message || trans.__('The events in the Instance panel say why.');
-        Notification.error(trans.__('The flavor was not changed. %1', why), { autoClose: false });
-      }
+  model.switched.connect((_, succeeded) => {
+    if (!succeeded) {
+      const why = model.instance?.status_message || trans.__('The events in the Instance panel say why.');
+      Notification.error(trans.__('The flavor was not changed. %1', why), { autoClose: false });
+      return;
     }
+    void platform.flavors().then(offers => {
+      const flavor = offers.find(({ id }) => id === model.instance?.flavor);
+      const label = flavor ? flavorLabel(flavor) : (model.instance?.flavor ?? '');
+      Notification.success(trans.__('This instance now has %1.', label), { autoClose: 5000 });
+    });
   });
 }
 

@@ -34,7 +34,7 @@ async function restartInto(
     warn: true,
     body: () => (
       <>
-        <p>{trans.__('This flavor needs a restart of the instance: %1.', choice.note)}</p>
+        <p>{trans.__('The switch %1.', choice.note)}</p>
         <Kept platform={platform} unsaved={countUnsaved(desk)} />
         <p>{trans.__('Lab comes back by itself, with the documents that are open now.')}</p>
       </>

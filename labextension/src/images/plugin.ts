@@ -31,8 +31,11 @@ function announceSaves(app: JupyterFrontEnd, platform: IPlatform, images: Images
       Notification.error(trans.__('%1 could not be saved. %2', name, why), { autoClose: false });
       return;
     }
-    const added = formatBytes(image.added);
-    Notification.success(trans.__('%1 is saved: %2 were added.', name, added), {
+    const words =
+      image.added > 0
+        ? trans.__('%1 is saved, %2 larger than what it was made from.', name, formatBytes(image.added))
+        : trans.__('%1 is saved. The environment has not changed since its image.', name);
+    Notification.success(words, {
       autoClose: false,
       actions: [
         {

@@ -19,6 +19,8 @@ export class InstanceModel {
   }
 
   readonly changed = new Signal<this, void>(this);
+  /** A switch asked for here has ended: with the flavor wanted, or (false) without. */
+  readonly switched = new Signal<this, boolean>(this);
 
   instance: IInstance | null = null;
   /** Its newest events, newest first; null before they were asked for. */
@@ -52,16 +54,14 @@ export class InstanceModel {
 
   /** Ask for another flavor; the switch itself is seen as the instance changes. */
   async switchTo(flavor: string, restart: boolean): Promise<void> {
-    this._set(await this.platform.client.switchFlavor(await this.id(), flavor, restart));
+    // The answer may be older than what the events have told meanwhile, so it is not shown.
+    await this.platform.client.switchFlavor(await this.id(), flavor, restart);
+    this._wantedFlavor = flavor;
+    await this.refresh();
   }
 
   async stop(): Promise<void> {
-    this._set(await this.platform.client.stopInstance(await this.id()));
-  }
-
-  private _set(instance: IInstance): void {
-    this.instance = instance;
-    this.changed.emit();
+    await this.platform.client.stopInstance(await this.id());
   }
 
   private async _load(): Promise<void> {
@@ -73,6 +73,15 @@ export class InstanceModel {
       this.error = error;
     }
     this.changed.emit();
+    this._noticeSwitch();
+  }
+
+  private _noticeSwitch(): void {
+    const wanted = this._wantedFlavor;
+    if (wanted && this.instance && this.instance.target_flavor === null) {
+      this._wantedFlavor = null;
+      this.switched.emit(this.instance.flavor === wanted);
+    }
   }
 
   private _take(event: IEvent): void {
@@ -81,5 +90,6 @@ export class InstanceModel {
     }
   }
 
+  private _wantedFlavor: string | null = null;
   private _refresher = new Refresher(() => this._load());
 }

@@ -21,6 +21,8 @@ const JOB_ARGS = {
 
 /** Where a path may come from when the command gives none. */
 export interface IPathSources {
+  /** The path of the document in front, if it is one. */
+  front: () => string | null;
   notebooks: INotebookTracker | null;
   browser: IFileBrowserFactory | null;
 }
@@ -38,7 +40,8 @@ export function pathFor(args: ReadonlyPartialJSONObject, sources: IPathSources):
     const items = [...(sources.browser?.tracker.currentWidget?.selectedItems() ?? [])];
     return items.find(item => isRunnable(item.path))?.path ?? null;
   }
-  return sources.notebooks?.currentWidget?.context.path ?? null;
+  const front = sources.front();
+  return front && isRunnable(front) ? front : (sources.notebooks?.currentWidget?.context.path ?? null);
 }
 
 export function addSubmitCommand(

@@ -23,8 +23,8 @@ export function FilesTab({ model, widget }: { model: JobPageModel; widget: ViewW
     return (
       <EmptyState>
         {model.job && isOver(model.job)
-          ? trans.__('This job left no files. A job keeps what it writes to the folder in MLPLAT_OUTPUTS.')
-          : trans.__('No files yet. A job keeps what it writes to the folder in MLPLAT_OUTPUTS.')}
+          ? trans.__('This job left no files. A job keeps what it writes to the folder in MLPLAT_OUTPUT_DIR.')
+          : trans.__('No files yet. A job keeps what it writes to the folder in MLPLAT_OUTPUT_DIR.')}
       </EmptyState>
     );
   }

@@ -55,7 +55,11 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
     restorer?.add(panel, panel.id);
 
     const submitter = new JobSubmitter(platform, instance, images, documents, commands);
-    addSubmitCommand(app, platform, submitter, { notebooks, browser });
+    const front = () => {
+      const widget = app.shell.currentWidget;
+      return (widget && documents.contextForWidget(widget)?.path) ?? null;
+    };
+    addSubmitCommand(app, platform, submitter, { front, notebooks, browser });
     addJobCommands(commands, platform, model);
     commands.addCommand(CommandIDs.showJobs, {
       label: trans.__('Jobs'),

@@ -23,7 +23,7 @@ export function TransferList({ transfers }: { transfers: TransfersModel }): JSX.
       <div className="mlp-row">
         <h3 className="mlp-grow">
           {active > 0
-            ? trans._n('One copy under way', '%1 copies under way', active)
+            ? trans._n('Copying one file', 'Copying %1 files', active)
             : trans._n('One copy done', '%1 copies done', tasks.length)}
         </h3>
         {active > 0 ? (
