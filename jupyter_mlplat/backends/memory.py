@@ -60,15 +60,11 @@ class Run:
     cells: int = 0
 
 
-def _nothing(_name: str) -> None:
-    """Nobody looks on."""
-
-
 @dataclass
 class World:
     """What is there, whoever asks. `looking_on` is told of each step that a verb has reached."""
 
-    looking_on: Callable[[str], None] = _nothing
+    looking_on: Callable[[str], None] = field(default=lambda _step: None)
     servers: dict[str, Server] = field(default_factory=dict)
     work: set[str] = field(default_factory=set)
     installed: dict[str, list[Package]] = field(default_factory=dict)
@@ -387,6 +383,11 @@ class JobNeverEnds(MemoryJobs):
 class BundleIsBroken(MemoryJobs):
     async def _unpack(self, spec: JobSpec) -> None:
         raise InvalidInput("The bundle cannot be read: it is no whole tar+zstd file. Pack it again.")
+
+
+class StartHitsABug(MemoryJobs):
+    async def _unpack(self, spec: JobSpec) -> None:
+        raise RuntimeError("a mistake of ours")
 
 
 class MachineIsAwayOnce(MemoryJobs):

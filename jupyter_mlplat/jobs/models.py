@@ -9,6 +9,7 @@ from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, 
 
 Scalar = bool | int | float | str
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Variable = Annotated[str, StringConstraints(max_length=4096)]
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -53,7 +54,7 @@ class JobCreate(Model):
     flavor: str | None = None
     nodes: int = Field(default=1, ge=1, le=64)
     parameters: dict[ChannelName, Scalar] = Field(default={}, max_length=200)
-    environment: dict[ChannelName, Annotated[str, StringConstraints(max_length=4096)]] = Field(default={}, max_length=100)
+    environment: dict[ChannelName, Variable] = Field(default={}, max_length=100)
     inputs: list[Channel] = Field(default=[], max_length=20)
     outputs: list[Channel] = Field(default=[], max_length=20)
     retries: int = Field(default=0, ge=0, le=128)

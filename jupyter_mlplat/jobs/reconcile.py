@@ -1,6 +1,8 @@
 """Runs jobs: starts them, watches them to their end, tries again, stops and deletes them."""
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from enum import StrEnum
@@ -20,12 +22,18 @@ from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.jobs import store
 from jupyter_mlplat.jobs.models import FINAL, Phase
 from jupyter_mlplat.jobs.spec import Folders, spec_of
-from jupyter_mlplat.jobs.store import BundleRow, JobRow, Target
-from jupyter_mlplat.jobs.uploads import BundleFolder
+from jupyter_mlplat.jobs.store import JobRow, Target
+from jupyter_mlplat.jobs.sweep import sweep
+from jupyter_mlplat.jobs.uploads import BundleFolder, release
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.storage.service import StorageService
 
+log = logging.getLogger(__name__)
+
 WATCH_SECONDS = 1.0
+SWEEP_SECONDS = 3600.0
+SWEEP = "sweep"
+"""Stands among the pending ids for the removal of uploads that came to nothing."""
 UNDER_WAY = frozenset({JobState.PENDING, JobState.RUNNING})
 AGAIN = frozenset({JobState.FAILED, JobState.LOST, JobState.ABSENT})
 """How an attempt ends that `retries` may follow up."""
@@ -85,7 +93,9 @@ class JobReconciler(Reconciler):
         self._storage = storage
         self._bundles = BundleFolder(settings.data_dir / "bundles")
         self._presets = PresetPreparer(database, image_backend)
+        self._incoming = settings.data_dir / "storage" / ".incoming"
         self._nudges: dict[str, asyncio.Event] = {}
+        self._swept = float("-inf")
 
     async def pending(self) -> list[str]:
         async with self.database.read() as session:
@@ -93,9 +103,14 @@ class JobReconciler(Reconciler):
         for row in rows:
             if row.target != Target.ENDED and row.id in self._nudges:
                 self._nudges[row.id].set()
-        return [row.id for row in rows]
+        due = time.monotonic() - self._swept > SWEEP_SECONDS
+        return [row.id for row in rows] + [SWEEP] * due
 
     async def reconcile(self, resource_id: str) -> None:
+        if resource_id == SWEEP:
+            self._swept = time.monotonic()
+            await sweep(self.database, self._bundles, self._incoming)
+            return
         async with self.database.read() as session:
             row = await store.get(session, resource_id)
         action = next_action(Phase(row.phase), Target(row.target)) if row else None
@@ -116,8 +131,15 @@ class JobReconciler(Reconciler):
         except BackendFailure:
             raise
         except MlplatError as error:
-            await self._backend.stop(row.id)
-            await self._end(row.id, JobObservation(JobState.FAILED, error.message), again=False)
+            await self._give_up(row.id, error.message)
+        except Exception:
+            log.exception("starting job %s failed", row.id)
+            await self._give_up(row.id, "The job could not be started: the platform failed, and its log says more.")
+
+    async def _give_up(self, job_id: str, why: str) -> None:
+        """A start that failed would fail again: clean up, and no retry."""
+        await self._backend.stop(job_id)
+        await self._end(job_id, JobObservation(JobState.FAILED, why), again=False)
 
     async def _start_steps(self, row: JobRow) -> AsyncGenerator[Checkpoint, None]:
         async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
@@ -172,8 +194,6 @@ class JobReconciler(Reconciler):
 
     async def _end(self, job_id: str, seen: JobObservation, *, again: bool = True) -> None:
         """Store how an attempt ended, or that there will be another one."""
-        if seen.state is JobState.LOST:
-            await self._backend.stop(job_id)
         async with self.database.transaction() as session:
             row = await self._fresh(session, job_id)
             if row.target != Target.ENDED:
@@ -231,7 +251,8 @@ class JobReconciler(Reconciler):
             if fresh.phase not in FINAL:
                 fresh.phase = Phase.TERMINATED
             self._emit(session, fresh, "Deleted", f"{fresh.label} is deleted")
-            await self._release_bundle(session, fresh)
+            await session.flush()
+            await release(session, self._bundles, fresh.owner, fresh.bundle)
 
     async def _delete_failed(self, job_id: str, why: str) -> None:
         async with self.database.transaction() as session:
@@ -239,17 +260,6 @@ class JobReconciler(Reconciler):
             row.target = Target.STOPPED
             row.phase_message = f"It could not be deleted: {why}"
             self._emit(session, row, "DeleteFailed", row.phase_message)
-
-    async def _release_bundle(self, session: AsyncSession, row: JobRow) -> None:
-        """Give up the owner's bundle once no job needs it, and its bytes once no owner does."""
-        if await store.is_bundle_used(session, row.owner, row.bundle, besides=row.id):
-            return
-        upload = await session.get(BundleRow, (row.owner, row.bundle))
-        if upload is not None:
-            await session.delete(upload)
-            await session.flush()
-        if not await store.has_bundle_row(session, row.bundle):
-            await asyncio.to_thread(self._bundles.remove, row.bundle)
 
     async def _follow(self, job_id: str, checkpoints: AsyncGenerator[Checkpoint, None]) -> bool:
         """Store each checkpoint; False (and the work cut off) once the job is to stop."""

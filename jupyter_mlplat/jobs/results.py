@@ -2,9 +2,12 @@
 
 import asyncio
 import gzip
+import json
+import math
 import os
 import tarfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from jupyter_mlplat.jobs.lookup import job_for
 from jupyter_mlplat.jobs.models import FINAL, JobFile, Kind, MetricPoint
 from jupyter_mlplat.jobs.store import JobRow
 
-LOG_PIECE = 1 << 18
+PIECE = 1 << 18
 FOLLOW_SECONDS = 0.3
 
 
@@ -47,15 +50,15 @@ class JobResults:
             return Log(size, self._followed(job_id, node, offset))
         return Log(size, self._written(job_id, node, offset, size))
 
-    async def notebook(self, actor: Actor, job_id: str) -> dict[str, Any]:
-        """The executed notebook as far as it is."""
+    async def notebook(self, actor: Actor, job_id: str) -> bytes:
+        """The executed notebook as far as it is, as JSON that every reader takes."""
         row = await self._row(actor, job_id)
         if row.kind != Kind.NOTEBOOK:
             raise NotFound(f"{row.label} runs the script {row.entry}, so it has no notebook. See its log.")
         notebook = await self.backend.notebook(job_id)
         if notebook is None:
             raise NotFound(f"{row.label} has not run a cell yet. Look again in a moment.")
-        return notebook
+        return await asyncio.to_thread(_as_json, notebook)
 
     async def metrics(self, actor: Actor, job_id: str) -> list[MetricPoint]:
         await self._row(actor, job_id)
@@ -83,7 +86,7 @@ class JobResults:
 
     async def _written(self, job_id: str, node: int, offset: int, size: int) -> AsyncIterator[bytes]:
         while offset < size:
-            piece = await self.backend.read_log(job_id, node, offset, min(LOG_PIECE, size - offset))
+            piece = await self.backend.read_log(job_id, node, offset, min(PIECE, size - offset))
             if not piece:
                 return
             offset += len(piece)
@@ -92,7 +95,7 @@ class JobResults:
     async def _followed(self, job_id: str, node: int, offset: int) -> AsyncIterator[bytes]:
         while True:
             ended = await self._has_ended(job_id)
-            while piece := await self.backend.read_log(job_id, node, offset, LOG_PIECE):
+            while piece := await self.backend.read_log(job_id, node, offset, PIECE):
                 offset += len(piece)
                 yield piece
             if ended:
@@ -105,18 +108,36 @@ class JobResults:
         return row is None or row.phase in FINAL
 
 
+def _as_json(notebook: dict[str, Any]) -> bytes:
+    """JSON in ASCII; NaN and infinities, which libraries leave in outputs and JSON does not know, become null."""
+    try:
+        return json.dumps(notebook, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(notebook)).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 async def _packed(places: list[tuple[str, Path]]) -> AsyncIterator[bytes]:
     """The files as a tar.gz that a thread writes into a pipe, so that little of it is ever in memory."""
     reading, writing = os.pipe()
-    packing = asyncio.create_task(asyncio.to_thread(_pack, places, writing))
-    try:
-        while piece := await asyncio.to_thread(os.read, reading, LOG_PIECE):
-            yield piece
-        await packing
-    finally:
-        # A reader that is gone ends the packing: its next write fails.
-        os.close(reading)
-        await asyncio.gather(packing, return_exceptions=True)
+    # A thread of its own: it waits for a slow reader, and the shared ones are few.
+    with ThreadPoolExecutor(1) as own:
+        packing = asyncio.get_running_loop().run_in_executor(own, _pack, places, writing)
+        try:
+            while piece := await asyncio.to_thread(os.read, reading, PIECE):
+                yield piece
+            await packing
+        finally:
+            # A reader that is gone ends the packing: its next write fails.
+            os.close(reading)
+            await asyncio.gather(packing, return_exceptions=True)
 
 
 def _pack(places: list[tuple[str, Path]], writing: int) -> None:
@@ -126,4 +147,10 @@ def _pack(places: list[tuple[str, Path]], writing: int) -> None:
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
         for name, place in places:
-            archive.add(place, arcname=name, recursive=False)
+            archive.add(place, arcname=name, recursive=False, filter=_nobodys)
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member

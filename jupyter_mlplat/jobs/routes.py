@@ -23,6 +23,9 @@ _LOG: dict[int | str, dict[str, Any]] = {
         "headers": {"X-Log-Size": {"description": "Bytes in the log now", "schema": {"type": "integer"}}},
     }
 }
+_NOTEBOOK: dict[int | str, dict[str, Any]] = {
+    200: {"description": "nbformat 4", "content": {"application/json": {"schema": {"type": "object"}}}}
+}
 _ARCHIVE: dict[int | str, dict[str, Any]] = {
     200: {"description": "tar.gz", "content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -102,10 +105,10 @@ async def list_job_metrics(actor: Caller, parts: Parts, job_id: str) -> list[Met
     return await parts.jobs.results.metrics(actor, job_id)
 
 
-@router.get("/{job_id}/notebook", operation_id="get_job_notebook")
-async def get_job_notebook(actor: Caller, parts: Parts, job_id: str) -> dict[str, Any]:
+@router.get("/{job_id}/notebook", operation_id="get_job_notebook", response_class=Response, responses=_NOTEBOOK)
+async def get_job_notebook(actor: Caller, parts: Parts, job_id: str) -> Response:
     """The executed notebook as far as it is."""
-    return await parts.jobs.results.notebook(actor, job_id)
+    return Response(await parts.jobs.results.notebook(actor, job_id), media_type="application/json")
 
 
 @router.get("/{job_id}/files", operation_id="list_job_files")

@@ -1,6 +1,8 @@
 """What people may ask of jobs. Each change: permission, audit record and new target in one transaction."""
 
 import asyncio
+import json
+import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -29,6 +31,8 @@ from jupyter_mlplat.jobs.spec import KINDS
 from jupyter_mlplat.jobs.store import JobRow, Target
 from jupyter_mlplat.jobs.uploads import BundleService
 from jupyter_mlplat.storage.service import StorageService
+
+PARAMETER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class JobService:
         """A new job that the reconciler will run."""
         require(actor, "job:create", owner=actor.user)
         kind = kind_of(wanted.entry)
-        self._check_nodes(wanted.nodes)
+        _check_nodes(wanted.nodes)
+        _check_parameters(wanted)
         await self._check_channels(actor.user, wanted)
         flavor = await self.flavors.available(wanted.flavor)
         await self.bundles.get(actor, wanted.bundle)
@@ -135,10 +140,6 @@ class JobService:
             raise Conflict(f"Image {image.full_name} is {image.status}; wait until it is ACTIVE.")
         return image
 
-    def _check_nodes(self, nodes: int) -> None:
-        if nodes != 1:
-            raise InvalidInput(f"A job runs on one node here, not on {nodes}. Submit it with nodes = 1.")
-
     async def _check_quota(self, session: AsyncSession, owner: str) -> None:
         limit = self.settings.running_job_quota
         if await store.count_unfinished(session, owner) >= limit:
@@ -157,6 +158,19 @@ class JobService:
         place = await self.storage.resolve(owner, channel.url)
         if not await asyncio.to_thread(place.exists):
             raise InvalidInput(f"There is nothing at {channel.url} for the input {channel.name}. Upload it first.")
+
+
+def _check_nodes(nodes: int) -> None:
+    if nodes != 1:
+        raise InvalidInput(f"A job runs on one node here, not on {nodes}. Submit it with nodes = 1.")
+
+
+def _check_parameters(wanted: JobCreate) -> None:
+    for name, value in wanted.parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInput(f"The parameter {name} is {value}, which is no number that can be passed on.")
+    if len(json.dumps(wanted.parameters)) > PARAMETER_BYTES:
+        raise InvalidInput(f"All parameters together may have {PARAMETER_BYTES:,} bytes. Put data into the folder.")
 
 
 def kind_of(entry: str) -> Kind:

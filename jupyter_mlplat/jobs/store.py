@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Select, func, select, text
+from sqlalchemy import BigInteger, Index, Select, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -180,15 +180,21 @@ async def bundle(session: AsyncSession, owner: str, digest: str) -> Bundle | Non
     return Bundle(digest=row.digest, size=row.size) if row else None
 
 
-async def is_bundle_used(session: AsyncSession, owner: str, digest: str, *, besides: str) -> bool:
-    """Whether a job of the owner other than `besides` needs a bundle."""
-    query = _alive().where(JobRow.owner == owner, JobRow.bundle == digest, JobRow.id != besides)
-    return await session.scalar(query.limit(1)) is not None
+async def unused_bundles(session: AsyncSession, before: datetime) -> list[BundleRow]:
+    """Uploads from before a time of which their owner has no job."""
+    job = select(JobRow.id).where(
+        JobRow.owner == BundleRow.owner, JobRow.bundle == BundleRow.digest, JobRow.deleted_at.is_(None)
+    )
+    return list(await session.scalars(select(BundleRow).where(BundleRow.created_at < before, ~job.exists())))
 
 
-async def has_bundle_row(session: AsyncSession, digest: str) -> bool:
-    """Whether anybody's upload has that digest."""
-    return await session.scalar(select(BundleRow).where(BundleRow.digest == digest).limit(1)) is not None
+async def drop_bundle(session: AsyncSession, owner: str, digest: str) -> bool:
+    """Forget an owner's upload unless a job needs it; whether now nobody has uploaded those bytes."""
+    using = _alive().where(JobRow.owner == owner, JobRow.bundle == digest)
+    if await session.scalar(using.limit(1)) is not None:
+        return False
+    await session.execute(delete(BundleRow).where(BundleRow.owner == owner, BundleRow.digest == digest))
+    return await session.scalar(select(BundleRow).where(BundleRow.digest == digest).limit(1)) is None
 
 
 def _alive() -> Select[JobRow]:

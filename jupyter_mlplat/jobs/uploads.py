@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import IO, cast
 
 import zstandard
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
+from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.incoming import Received, received
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
@@ -34,11 +36,13 @@ class BundleFolder:
     def path(self, digest: str) -> Path:
         return self.root / f"{digest.removeprefix('sha256:')}.tar.zst"
 
-    def receive(self, pieces: AsyncIterator[bytes], limit: int) -> AbstractAsyncContextManager[Received]:
-        return received(pieces, self.root / ".incoming", limit)
+    @property
+    def incoming(self) -> Path:
+        """Where uploads are until they are whole."""
+        return self.root / ".incoming"
 
-    def remove(self, digest: str) -> None:
-        self.path(digest).unlink(missing_ok=True)
+    def receive(self, pieces: AsyncIterator[bytes], limit: int) -> AbstractAsyncContextManager[Received]:
+        return received(pieces, self.incoming, limit)
 
     def check_entry(self, digest: str, entry: str) -> None:
         """InvalidInput where the bundle does not hold `entry`, NotFound where there is no bundle.
@@ -53,6 +57,13 @@ class BundleFolder:
             raise InvalidInput("The bundle cannot be read: it is no whole tar+zstd file. Pack it again.") from None
         if not found:
             raise InvalidInput(f"The bundle does not hold {entry!r}. Upload the folder with it.")
+
+
+async def release(session: AsyncSession, folder: BundleFolder, owner: str, digest: str) -> None:
+    """Give up an owner's bundle once no job of theirs needs it, and its bytes once no owner does."""
+    if await store.drop_bundle(session, owner, digest):
+        # Inside the transaction, as a file is placed: one comes wholly before the other.
+        await asyncio.to_thread(folder.path(digest).unlink, missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -81,9 +92,8 @@ class BundleService:
         async with self.folder.receive(pieces, self.settings.bundle_bytes) as upload:
             if digest != f"sha256:{upload.sha256}":
                 raise InvalidInput(f"What arrived has the digest sha256:{upload.sha256}, not {digest}. Send it again.")
-            # The file is placed inside the transaction, as it is removed: one comes wholly before the other.
             async with self.database.transaction() as session:
-                await session.merge(BundleRow(owner=actor.user, digest=digest, size=upload.size))
+                await session.merge(BundleRow(owner=actor.user, digest=digest, size=upload.size, created_at=now()))
                 audit.record(session, actor, "bundle:create", resource_id=digest, owner=actor.user)
                 await session.flush()
                 await asyncio.to_thread(upload.place, self.folder.path(digest))

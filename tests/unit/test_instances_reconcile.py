@@ -97,13 +97,17 @@ def test_nothing_is_done_to_what_is_being_saved_or_deleted(status: Status) -> No
 
 async def test_an_instance_starts_step_by_step(stages: Opened) -> None:
     stage = stages()
-    instance = await stage.running_instance()
+    await stage.preset()
+    torch = await preset(stage, "pytorch")
+    made = await stage.instances.create(ALICE, InstanceCreate(name="one", image_id=torch.id))
+    await stage.settle()
+    instance = await now(stage, made)
     assert (instance.status, instance.status_message) == (Status.RUNNING, "")
     assert {step.status for step in instance.steps} == {StepStatus.COMPLETED}
     assert all(step.started_at and step.finished_at for step in instance.steps)
     happened = await stage.happened(instance.id)
-    assert happened == ["Created", "Scheduled", "PullingImage", "NotebookHealthy"]
-    assert stage.world.servers[instance.id].image_digest == memory.digest_of("python:3.11")
+    assert happened == ["Created", "Scheduled", "BuildingImage", "PullingImage", "NotebookHealthy"]
+    assert stage.world.servers[instance.id].image_digest == memory.digest_of("pytorch:2.8")
 
 
 async def test_stop_keeps_the_work_folder_and_start_finds_it(stages: Opened) -> None:

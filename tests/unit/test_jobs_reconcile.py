@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from platform_stage import ALICE, BOB, Stage
 
 from jupyter_mlplat.backends import memory
 from jupyter_mlplat.errors import BackendFailure, NotFound
-from jupyter_mlplat.jobs import reconcile
+from jupyter_mlplat.images.models import ImageFilter
+from jupyter_mlplat.jobs import reconcile, sweep
 from jupyter_mlplat.jobs.models import FINAL, Job, Phase
 from jupyter_mlplat.jobs.reconcile import Action, next_action
 from jupyter_mlplat.jobs.store import Target
@@ -64,7 +66,9 @@ def test_next_action(phase: Phase, target: Target, action: Action | None) -> Non
 
 async def test_a_job_runs_to_its_end(stages: Opened) -> None:
     stage = stages()
-    job = await ended(stage)
+    await stage.preset()
+    torch = (await stage.images.find(ALICE, ImageFilter(name="pytorch"))).data[0]
+    job = await ended(stage, image_id=torch.id)
     assert (job.phase, job.exit_code, job.attempt, job.phase_message) == (Phase.COMPLETED, 0, 1, "")
     assert (job.progress.done, job.progress.total) == (3, 3)
     assert job.last_metrics == {"loss": 1 / 3}
@@ -112,6 +116,12 @@ async def test_a_preset_that_cannot_be_built_fails_the_job(stages: Opened) -> No
     job = await ended(stages(images_are=memory.PresetCannotBeBuilt))
     assert job.phase == Phase.FAILED
     assert "disk is full" in job.phase_message
+
+
+async def test_a_mistake_of_ours_fails_the_job_with_words(stages: Opened) -> None:
+    job = await ended(stages(jobs_are=memory.StartHitsABug), retries=3)
+    assert (job.phase, job.attempt) == (Phase.FAILED, 1)
+    assert "the platform failed" in job.phase_message
 
 
 async def test_a_machine_that_is_away_is_waited_for(stages: Opened) -> None:
@@ -253,3 +263,25 @@ async def test_killed_at_any_line_a_stop_and_a_delete_come_to_their_end(stages: 
             assert list((stage.folder / "bundles").glob("*.zst")) == []
             assert (await stage.happened(job.id)).count("Deleted") == 1
     assert tick > 3
+
+
+async def test_uploads_that_came_to_nothing_are_swept_after_a_day(
+    stages: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stages()
+    job = await stage.submit()
+    never = await stage.bundle(files=["never.py"])
+    broken_off = stage.folder / "bundles" / ".incoming" / "tmp"
+    broken_off.write_bytes(b"half")
+    await stage.settle()
+    assert await stage.jobs.bundles.get(ALICE, never)
+    assert broken_off.exists()
+    monkeypatch.setattr(sweep, "KEEP", timedelta(0))
+    stage.boot()
+    await stage.settle()
+    with pytest.raises(NotFound):
+        await stage.jobs.bundles.get(ALICE, never)
+    assert await stage.jobs.bundles.get(ALICE, job.bundle)
+    assert [path.name for path in (stage.folder / "bundles").rglob("*") if path.is_file()] == [
+        stage.jobs.bundles.folder.path(job.bundle).name
+    ]

@@ -2,16 +2,19 @@
 
 import asyncio
 import io
+import json
 import tarfile
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 from platform_stage import ADMIN, ALICE, BOB, Stage, pieces
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.backends.memory import MemoryJobs
 from jupyter_mlplat.errors import (
     Conflict,
     InUse,
@@ -80,6 +83,8 @@ async def test_jobs_submitted_at_once_get_numbers_of_their_own(stage: Stage) -> 
         ({"entry": "/train.py"}, InvalidInput, "no path inside"),
         ({"entry": "a\0.py"}, InvalidInput, "no path inside"),
         ({"nodes": 2}, InvalidInput, "one node"),
+        ({"parameters": {"rate": float("nan")}}, InvalidInput, "no number"),
+        ({"parameters": {"text": "x" * 70_000}}, InvalidInput, "bytes"),
         ({"image_id": "m-none"}, InvalidInput, "no image"),
         ({"flavor": "cpu.1000u"}, InvalidInput, "no flavor"),
         ({"flavor": "cpu.8u32g"}, SoldOut, "4 cores"),
@@ -284,10 +289,22 @@ async def test_results_are_told_in_words_before_there_are_any(stage: Stage) -> N
     with pytest.raises(NotFound, match="not run a cell yet"):
         await stage.jobs.results.notebook(ALICE, job.id)
     await stage.settle()
-    assert len((await stage.jobs.results.notebook(ALICE, job.id))["cells"]) == 3
+    assert len(json.loads(await stage.jobs.results.notebook(ALICE, job.id))["cells"]) == 3
     with pytest.raises(NotFound, match="script"):
         await stage.jobs.results.notebook(ALICE, script.id)
     assert len(await stage.jobs.results.metrics(ALICE, job.id)) == 3
+
+
+async def test_a_notebook_with_nan_in_an_output_can_be_read_by_all(stage: Stage) -> None:
+    class LeavesNan(MemoryJobs):
+        async def notebook(self, job_id: str) -> dict[str, Any] | None:
+            return {"cells": [{"outputs": [{"data": {"x": [float("nan"), 1.5, float("-inf")], "t": "\ud800"}}]}]}
+
+    stage.jobs_are = LeavesNan
+    stage.boot()
+    job = await stage.submit()
+    found = json.loads(await stage.jobs.results.notebook(ALICE, job.id), parse_constant=pytest.fail)
+    assert found["cells"][0]["outputs"][0]["data"] == {"x": [None, 1.5, None], "t": "\ud800"}
 
 
 async def test_all_that_a_job_left_comes_as_one_archive(stage: Stage) -> None:
