@@ -1,20 +1,58 @@
-"""A browser, and a console for it to look at."""
+"""One Chromium, and what it looks at: a console on a memory back end, or one whole platform.
 
+`--screenshots FOLDER` renders the pictures of the documentation into FOLDER and runs nothing else.
+"""
+
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from console_stage import Stage, stage
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from console_stage import WIDE, OpenPage, Stage, stage
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-OpenPage = Callable[..., Page]
+from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
+
+PATIENCE_MS = 120_000
+QUIET = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+RESULTS = Path("test-results")
+
+SignIn = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, metavar="FOLDER", help="write the pictures of the documentation there")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Pictures are made when they are asked for, and then nothing else is done."""
+    wanted = config.getoption("--screenshots", default=None) is not None
+    left_out = [item for item in items if (item.path.name == "test_pictures.py") is not wanted]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Chromium without a window. It ends with each module: Playwright's loop would be in the way of asyncio tests."""
+    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *QUIET.split()])
         yield browser
         browser.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failure leaves a picture of each page that was open."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("chromium")
+    if report.failed and browser and browser.is_connected():
+        RESULTS.mkdir(exist_ok=True)
+        pages = [page for window in browser.contexts for page in window.pages]
+        for number, page in enumerate(pages):
+            page.screenshot(path=RESULTS / f"{item.name}-{call.when}-{number}.png", timeout=15_000)
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +83,30 @@ def open_page(console: Stage, chromium: Browser) -> Iterator[OpenPage]:
     for window in windows:
         window.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    """The platform that all tests here share."""
+    with running_platform(tmp_path_factory.mktemp("platform") / "data") as platform:
+        yield platform
+
+
+@pytest.fixture
+def sign_in(platform: RunningPlatform, chromium: Browser) -> Iterator[SignIn]:
+    """Signs a user in, in a window of its own with a machine's patience; gives the page of the console."""
+    windows: list[BrowserContext] = []
+    expect.set_options(timeout=PATIENCE_MS)
+
+    def sign_in(user: str, **options: object) -> Page:
+        window = chromium.new_context(viewport=WIDE, base_url=platform.url, **options)  # type: ignore[arg-type]
+        window.set_default_timeout(PATIENCE_MS)
+        windows.append(window)
+        page = window.new_page()
+        page.goto(platform.login_address(user))
+        return page
+
+    yield sign_in
+    expect.set_options(timeout=None)
+    for window in windows:
+        window.close()

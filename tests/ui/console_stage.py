@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,11 @@ from jupyter_mlplat.jobs.bundle import pack, survey
 
 PREFIX = "/services/mlplat"
 SECRET = "secret of the Hub"  # noqa: S105
+OpenPage = Callable[..., Page]
+"""Opens a window in which the named user is signed in; further arguments are those of Browser.new_context."""
 WIDE = {"width": 1280, "height": 800}
+
+OpenPage = Callable[..., Page]
 
 
 class ObedientInstances(MemoryInstances):
@@ -57,7 +61,7 @@ class Stage:
     sessions: Sessions = field(default_factory=lambda: Sessions(SECRET))
 
     def page(self, browser: Browser, user: str, **context: object) -> Page:
-        """A window of `browser` in which `user` is signed in. A script's error or a refused resource fails the test."""
+        """A window of `browser` in which `user` is signed in."""
         window = browser.new_context(viewport=WIDE, base_url=self.address, **context)  # type: ignore[arg-type]
         cookie = {"name": SESSION_COOKIE, "value": self.sessions.make(user), "url": f"{self.address}{PREFIX}/"}
         window.add_cookies([cookie])  # type: ignore[list-item]
