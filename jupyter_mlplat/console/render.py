@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.console import formats, states
+from jupyter_mlplat.console.statics import VERSION
 from jupyter_mlplat.console.visitors import csrf_for
 from jupyter_mlplat.console.words import Words, choose_language, words_of
 from jupyter_mlplat.http import get_parts
@@ -53,6 +54,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         "duration": partial(formats.duration, words=words),
         "spoken": {text: words(text) for text in SPOKEN_BY_SCRIPTS},
         "base": prefix_of(request),
+        "statics": f"{prefix_of(request)}static/{VERSION}/",
         "nonce": nonce_of(request),
         "theme": _theme(request),
         "csrf": csrf_for(request),

@@ -4,7 +4,11 @@ import { language, say } from './words.js';
 
 const RELATIVE = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' });
 const EXACT = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
-const UNITS = [['day', 86400], ['hour', 3600], ['minute', 60]];
+const UNITS = [
+  ['day', 86400],
+  ['hour', 3600],
+  ['minute', 60]
+];
 
 export function relative(seconds) {
   for (const [unit, length] of UNITS) {

@@ -29,7 +29,10 @@ function valueOf(field) {
 }
 
 function tagsOf(text) {
-  const lines = text.split('\n').map(line => line.trim()).filter(Boolean);
+  const lines = text
+    .split('\n')
+    .map(line => line.trim())
+    .filter(Boolean);
   return lines.map(line => {
     const [key, ...rest] = line.split('=');
     return { key: key.trim(), value: rest.join('=').trim() };
@@ -59,7 +62,8 @@ async function submit(form) {
   try {
     proceed(form, await call(form.dataset.method, form.dataset.path, needsBody(form) ? body : undefined));
   } catch (error) {
-    const problem = error instanceof Problem ? error : new Problem(0, { error_msg: say('The platform does not answer.') });
+    const problem =
+      error instanceof Problem ? error : new Problem(0, { error_msg: say('The platform does not answer.') });
     showProblem(form.querySelector('[data-problem]'), problem);
   } finally {
     form.removeAttribute('aria-busy');

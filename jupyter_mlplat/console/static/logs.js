@@ -64,7 +64,9 @@ async function follow() {
 }
 
 if (view) {
-  document.getElementById('wrap').addEventListener('change', event => view.classList.toggle('wrap', event.target.checked));
+  document
+    .getElementById('wrap')
+    .addEventListener('change', event => view.classList.toggle('wrap', event.target.checked));
   view.addEventListener('wheel', event => event.deltaY < 0 && (following.checked = false), { passive: true });
   following.addEventListener('change', () => following.checked && (view.scrollTop = view.scrollHeight));
   follow();
