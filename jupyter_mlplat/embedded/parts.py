@@ -96,6 +96,8 @@ def _proxy(plan: Plan) -> Part:
 def _platform(plan: Plan) -> Part:
     environment = {
         **plan.settings.platform,
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
         "MLPLAT_OWNER": plan.owner,
         "MLPLAT_DATA_DIR": str(plan.folder.root),
         "MLPLAT_PORT": str(plan.ports.platform),
