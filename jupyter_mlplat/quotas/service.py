@@ -15,7 +15,5 @@ async def usage(actor: Actor, database: Database, settings: Settings) -> list[Qu
     async with database.read() as session:
         return [
             Quota(noun="instance", used=await instances.count(session, actor.user), limit=settings.instance_quota),
-            Quota(
-                noun="job", used=await jobs.count_unfinished(session, actor.user), limit=settings.running_job_quota
-            ),
+            Quota(noun="job", used=await jobs.count_unfinished(session, actor.user), limit=settings.running_job_quota),
         ]

@@ -30,7 +30,9 @@ def compared(connection: Connection) -> list[Any]:
 
 def indexes(connection: Connection) -> set[tuple[str, ...]]:
     """With their conditions, which alembic does not compare on SQLite."""
-    rows = connection.execute(text("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"))
+    rows = connection.execute(
+        text("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL")
+    )
     return {tuple(" ".join(str(part).split()) for part in row) for row in rows}
 
 
