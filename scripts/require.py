@@ -14,7 +14,7 @@ def node_major() -> int:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (says so before anything is installed)
         sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11 …")
     if node_major() < 20:
         sys.exit("Node.js 20 or newer with npm is needed to build the Lab extension from this repository.")

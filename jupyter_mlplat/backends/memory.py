@@ -342,8 +342,7 @@ class MemoryJobs(JobBackend):
 
     async def metrics(self, job_id: str) -> list[MetricPoint]:
         return [
-            MetricPoint(step=cell, at=now(), values={"loss": 1 / cell})
-            for cell in range(1, self._cells(job_id) + 1)
+            MetricPoint(step=cell, at=now(), values={"loss": 1 / cell}) for cell in range(1, self._cells(job_id) + 1)
         ]
 
     async def files(self, job_id: str) -> list[JobFile]:

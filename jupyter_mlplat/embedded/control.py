@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_mlplat.core.processes import alive, until
 from jupyter_mlplat.embedded import failures
 from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.embedded.node import find_node, proxy_bundle
@@ -24,7 +25,6 @@ from jupyter_mlplat.embedded.stopping import end_processes, servers, stop_everyt
 from jupyter_mlplat.embedded.supervisor import Supervisor
 from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.hub.logins import Logins, login_url, name_like
-from jupyter_mlplat.hub.processes import alive, until
 
 DETACHED_MODULE = "jupyter_mlplat.embedded"
 PORTS_OF = {"proxy": ("public", "proxy_api"), "hub": ("hub",), "platform": ("platform",)}

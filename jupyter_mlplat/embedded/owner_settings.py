@@ -28,7 +28,10 @@ PASSED_ON = {f"MLPLAT_{name.upper()}" for name in Settings.model_fields}
 
 @dataclass(frozen=True)
 class OwnerSettings:
-    """What the owner has chosen; without `port` the one of the last run is kept, at first 8000. `platform` are environment variables for the platform process."""
+    """What the owner has chosen. Without `port` the one of the last run is kept, at first 8000.
+
+    `platform` are environment variables for the platform process.
+    """
 
     port: int | None = None
     authenticator: str = DEFAULT_AUTHENTICATOR

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.processes import Process, alive
 from jupyter_mlplat.embedded.files import read_json, write_json
 from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.errors import Conflict
-from jupyter_mlplat.hub.processes import Process, alive
 
 
 @dataclass

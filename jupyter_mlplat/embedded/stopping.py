@@ -5,10 +5,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from jupyter_mlplat.embedded.folder import DataFolder
-from jupyter_mlplat.embedded.record import Record, read_record
-from jupyter_mlplat.hub import records
-from jupyter_mlplat.hub.processes import (
+from jupyter_mlplat.core.processes import (
     Process,
     alive,
     command_of,
@@ -18,6 +15,9 @@ from jupyter_mlplat.hub.processes import (
     send,
     with_relatives,
 )
+from jupyter_mlplat.embedded.folder import DataFolder
+from jupyter_mlplat.embedded.record import Record, read_record
+from jupyter_mlplat.hub import records
 
 PART_GRACE = 10.0
 SERVER_GRACE = 10.0

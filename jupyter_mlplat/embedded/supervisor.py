@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from jupyter_mlplat.core.processes import Process, alive, identify, until
 from jupyter_mlplat.embedded.backoff import Backoff
 from jupyter_mlplat.embedded.parts import Part, Plan, full_environment, parts
 from jupyter_mlplat.embedded.probes import Probes
@@ -20,7 +21,6 @@ from jupyter_mlplat.embedded.profile import ensure_profile, point_to
 from jupyter_mlplat.embedded.record import PartRecord, Record, read_record
 from jupyter_mlplat.embedded.stopping import end_processes, stop_everything
 from jupyter_mlplat.errors import BackendFailure
-from jupyter_mlplat.hub.processes import Process, alive, identify, until
 
 WATCH_PAUSE = 0.5
 PROBE_PAUSE = 0.1

@@ -27,8 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jupyter_mlplat.core.processes import Process, identify
 from jupyter_mlplat.hub import environ_block, unix_path
-from jupyter_mlplat.hub.processes import Process, identify
 from jupyter_mlplat.hub.records import write_record
 from jupyter_mlplat.hub.start import LISTEN_VARIABLE, ServerStart
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub import unix_path
-from jupyter_mlplat.hub.processes import Process
 from jupyter_mlplat.hub.start import ServerStart
 
 PATIENCE = 5.0

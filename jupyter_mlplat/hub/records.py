@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from jupyter_mlplat.hub.processes import Process
+from jupyter_mlplat.core.processes import Process
 
 NAME = "server.json"
 

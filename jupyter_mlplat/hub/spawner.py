@@ -22,11 +22,11 @@ from sqlalchemy import inspect
 from traitlets import Float, Unicode
 
 from jupyter_mlplat.backends.base import ServerLaunch
+from jupyter_mlplat.core.processes import Process, alive, end, identify, of_instance
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub import nursery_client
 from jupyter_mlplat.hub.launch import prepare_folders, server_start
 from jupyter_mlplat.hub.permits import redeem
-from jupyter_mlplat.hub.processes import Process, alive, end, identify, of_instance
 from jupyter_mlplat.hub.records import read_record, write_record
 from jupyter_mlplat.hub.start import LISTEN_VARIABLE, ServerStart
 

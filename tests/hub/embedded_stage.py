@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 import jupyter_mlplat
+from jupyter_mlplat.core.processes import Process, alive
 from jupyter_mlplat.embedded import Status, control, down, status, up
 from jupyter_mlplat.hub.nursery_client import NurseryUnreachable, ping
-from jupyter_mlplat.hub.processes import Process, alive
 from jupyter_mlplat.hub.records import read_record
 
 HERE = Path(__file__).parent

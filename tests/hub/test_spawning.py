@@ -12,8 +12,8 @@ import httpx
 import pytest
 from embedded_stage import Stage, eventually, staged
 
+from jupyter_mlplat.core.processes import alive, command_of, environment_of, identify
 from jupyter_mlplat.hub.logins import Logins
-from jupyter_mlplat.hub.processes import alive, command_of, environment_of, identify
 
 pytestmark = pytest.mark.hub
 

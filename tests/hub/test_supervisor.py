@@ -13,9 +13,9 @@ import psutil
 import pytest
 from embedded_stage import Stage, eventually, staged
 
+from jupyter_mlplat.core.processes import alive, identify
 from jupyter_mlplat.embedded import down, status, up
 from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput
-from jupyter_mlplat.hub.processes import alive, identify
 
 pytestmark = pytest.mark.hub
 PARTS = ("proxy", "platform", "hub", "nursery")

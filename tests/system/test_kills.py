@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlplat.hub.processes import with_environment
+from jupyter_mlplat.core.processes import with_environment
 from jupyter_mlplat.images.models import ImageStatus
 from jupyter_mlplat.instances.models import Instance, Status
 from jupyter_mlplat.jobs.models import Phase

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import jupyter_mlplat
+from jupyter_mlplat.core.processes import Process, alive, environment_of, gone, until
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub import environ_block
 from jupyter_mlplat.hub.nursery_client import NurseryUnreachable, ping, start_server
-from jupyter_mlplat.hub.processes import Process, alive, environment_of, gone, until
 from jupyter_mlplat.hub.records import read_record
 from jupyter_mlplat.hub.start import ServerStart
 

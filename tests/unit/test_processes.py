@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jupyter_mlplat.hub.processes import Process, alive, end, identify, of_instance
+from jupyter_mlplat.core.processes import Process, alive, end, identify, of_instance
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
 FAMILY = (

@@ -21,10 +21,10 @@ from jupyter_mlplat.backends.base import (
 from jupyter_mlplat.backends.local import machine
 from jupyter_mlplat.backends.local.machine import Grant, this_machine
 from jupyter_mlplat.core.files import write_atomically
+from jupyter_mlplat.core.processes import of_instance
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.flavors.models import Category, Flavor, FlavorOffer
 from jupyter_mlplat.hub.client import HubClient
-from jupyter_mlplat.hub.processes import of_instance
 from jupyter_mlplat.instances.models import StepName
 
 MIB = 1024**2

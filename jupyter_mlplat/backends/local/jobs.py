@@ -17,13 +17,13 @@ from jupyter_mlplat.backends.base import Checkpoint, JobBackend, JobObservation,
 from jupyter_mlplat.backends.local import job_results as results
 from jupyter_mlplat.backends.local import machine
 from jupyter_mlplat.backends.local.machine import Grant, Machine, this_machine
+from jupyter_mlplat.core import processes
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.files import write_atomically
+from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput, MlplatError
 from jupyter_mlplat.flavors.models import Category
-from jupyter_mlplat.hub import processes
 from jupyter_mlplat.hub.launch import inherited
-from jupyter_mlplat.hub.processes import Process
 from jupyter_mlplat.jobs.bundle import Limits, unpack
 from jupyter_mlplat.jobs.models import JobFile, MetricPoint
 from jupyter_mlplat.runner.layout import JobFolder, Spec

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import psutil
 
+from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.flavors.models import Category, Flavor, FlavorOffer
-from jupyter_mlplat.hub.processes import Process
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 CGROUP = Path("/sys/fs/cgroup")
