@@ -15,11 +15,13 @@ from jupyter_mlplat.access.identity import HubIdentities
 from jupyter_mlplat.access.permissions import HiddenResource, Refused
 from jupyter_mlplat.access.sessions import Sessions
 from jupyter_mlplat.audit import store as audit
+from jupyter_mlplat.body_limit import BodyLimit
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Problem
 from jupyter_mlplat.core.settings import Settings
+from jupyter_mlplat.core.text import describe
 from jupyter_mlplat.db.engine import Database
-from jupyter_mlplat.errors import MlplatError, NotAuthenticated
+from jupyter_mlplat.errors import InvalidInput, MlplatError, NotAuthenticated, TooLarge
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images.service import ImageService
@@ -45,6 +47,16 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 """The error answers of every route."""
+
+CODES = {400: InvalidInput.code, 413: TooLarge.code}
+"""Of the errors that the web framework finds; of its others the number says all."""
+
+HTTP_WORDS = {
+    400: "The body of the request cannot be read: it must be JSON in UTF-8.",
+    404: "There is nothing at this address. The API is described in openapi.json.",
+    405: "This cannot be done here. The API is described in openapi.json.",
+}
+"""In place of what the web framework says."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +123,18 @@ def _source(request: Request) -> str:
 
 def install_errors(app: FastAPI) -> None:
     """One body for every error, one request id for every request."""
+    app.add_middleware(BodyLimit)
 
     @app.middleware("http")
     async def request_id(request: Request, call_next: Any) -> Any:
         request.state.request_id = new_id("q")
-        response = await call_next(request)
+        try:
+            response = await call_next(request)
+        except Exception as error:
+            # raised further, it would cut off the connection, which the proxy uses for others too
+            log.exception("%s %s", request.state.request_id, request.url.path, exc_info=error)
+            words = "The platform failed; its log says more under this request id."
+            response = _problem(request, 500, MlplatError.code, words)
         response.headers["X-Request-Id"] = request.state.request_id
         return response
 
@@ -129,27 +148,13 @@ def install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _problem(request, 422, "MLPLAT.INVALID_INPUT", describe_invalid(error))
+        return _problem(request, 422, InvalidInput.code, describe(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(
-            request, error.status_code, f"MLPLAT.HTTP_{error.status_code}", str(error.detail), error.headers
-        )
-
-    @app.exception_handler(Exception)
-    async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        log.exception("%s %s", request.state.request_id, request.url.path, exc_info=error)
-        return _problem(request, 500, MlplatError.code, "The platform failed; its log says more under this request id.")
-
-
-def describe_invalid(error: RequestValidationError) -> str:
-    """What is wrong with the input, a sentence a field."""
-    lines = []
-    for problem in error.errors()[:5]:
-        field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
-        lines.append(f"{field or 'the request'}: {problem['msg']}")
-    return "; ".join(lines) + "."
+        code = CODES.get(error.status_code, f"MLPLAT.HTTP_{error.status_code}")
+        words = HTTP_WORDS.get(error.status_code, str(error.detail))
+        return _problem(request, error.status_code, code, words, error.headers)
 
 
 def _problem(request: Request, status: int, code: str, message: str, headers: Any = None) -> JSONResponse:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jupyter_mlplat.core.models import Model, Moment, PageRequest
+from jupyter_mlplat.core.models import Line, Model, Moment, PageRequest
 
 
 class AuditRecord(Model):
@@ -24,7 +24,7 @@ class AuditRecord(Model):
 
 
 class AuditFilter(PageRequest):
-    actor: str | None = Field(default=None, max_length=255)
-    action: str | None = Field(default=None, max_length=64)
-    noun: str | None = Field(default=None, max_length=32)
-    resource_id: str | None = Field(default=None, max_length=64)
+    actor: Line | None = Field(default=None, max_length=255)
+    action: Line | None = Field(default=None, max_length=64)
+    noun: Line | None = Field(default=None, max_length=32)
+    resource_id: Line | None = Field(default=None, max_length=64)

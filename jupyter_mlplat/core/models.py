@@ -6,14 +6,26 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from jupyter_mlplat.core.text import Rule, one_line, readable
+
 Row = TypeVar("Row")
 
-NAME_PATTERN = r"^[A-Za-z0-9\u4e00-\u9fff]([A-Za-z0-9_\-\u4e00-\u9fff]*)$"
+ResourceName = Annotated[
+    str,
+    Rule(
+        r"^[A-Za-z0-9\u4e00-\u9fff]([A-Za-z0-9_\-\u4e00-\u9fff]*)$",
+        64,
+        "use 1 to 64 letters A to Z, digits, Chinese characters, - and _, but neither - nor _ at the beginning",
+    ),
+]
 
-ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NAME_PATTERN)]
-"""1 to 64 letters, digits, - and _ (Chinese characters too); - and _ not at the beginning."""
+Description = Annotated[str, StringConstraints(max_length=512), AfterValidator(readable)]
 
-Description = Annotated[str, StringConstraints(max_length=512)]
+Line = Annotated[str, AfterValidator(one_line)]
+"""Text without line breaks and other control characters."""
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(one_line)]
+"""An id that leads to something else, which need not be there."""
 
 
 def _utc(value: datetime) -> datetime:

@@ -3,13 +3,28 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest
+from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
+from jupyter_mlplat.core.text import Rule
 from jupyter_mlplat.flavors.models import Category
 
-ImageName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-z0-9]+([._\-][a-z0-9]+)*$")]
-ImageTag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
+ImageName = Annotated[
+    str,
+    Rule(
+        r"^[a-z0-9]+([._\-][a-z0-9]+)*$",
+        128,
+        "use 1 to 128 lower case letters and digits, with single - _ or . between them",
+    ),
+]
+ImageTag = Annotated[
+    str,
+    Rule(
+        r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$",
+        64,
+        "use 1 to 64 letters, digits, - _ and ., but neither - nor . at the beginning",
+    ),
+]
 
 
 class ImageStatus(StrEnum):
@@ -86,7 +101,7 @@ class ImageDetail(Image):
 
 
 class ImageFilter(PageRequest):
-    name: str | None = Field(default=None, max_length=200)
+    name: Line | None = Field(default=None, max_length=200)
     origin: Origin | None = None
     status: ImageStatus | None = None
     category: Category | None = None

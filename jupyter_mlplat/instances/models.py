@@ -1,11 +1,12 @@
 """Instances: a JupyterLab of a user's own, with an image, a flavor and a work folder that survives a stop."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
-from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, ResourceName
+from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest, Reference, ResourceName
+from jupyter_mlplat.core.text import refused
 
 
 class Status(StrEnum):
@@ -58,11 +59,17 @@ class Step(Model):
 
 
 class Tag(Model):
-    key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    value: Annotated[str, StringConstraints(max_length=255)] = ""
+    key: Annotated[Line, StringConstraints(min_length=1, max_length=128)]
+    value: Annotated[Line, StringConstraints(max_length=255)] = ""
 
 
-Tags = Annotated[list[Tag], Field(max_length=20)]
+def _one_value_a_key(tags: list[Tag]) -> list[Tag]:
+    if len({tag.key for tag in tags}) != len(tags):
+        raise refused("each tag key may be given once")
+    return tags
+
+
+Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_one_value_a_key)]
 
 
 class InstanceCreate(Model):
@@ -70,16 +77,9 @@ class InstanceCreate(Model):
 
     name: ResourceName
     description: Description = ""
-    image_id: str | None = None
-    flavor: str | None = None
+    image_id: Reference | None = None
+    flavor: Reference | None = None
     tags: Tags = []
-
-    @field_validator("tags")
-    @classmethod
-    def _one_value_a_key(cls, tags: list[Tag]) -> list[Tag]:
-        if len({tag.key for tag in tags}) != len(tags):
-            raise ValueError("each tag key may be given once")
-        return tags
 
 
 class InstanceUpdate(Model):
@@ -91,8 +91,8 @@ class InstanceUpdate(Model):
 class InstanceSwitch(Model):
     """Another flavor, another image, or both. `restart` agrees to a restart where the switch needs one."""
 
-    flavor: str | None = None
-    image_id: str | None = None
+    flavor: Reference | None = None
+    image_id: Reference | None = None
     restart: bool = False
 
 
@@ -124,11 +124,11 @@ class Instance(Model):
 class InstanceFilter(PageRequest):
     """Filters of a list of instances; `name` matches anywhere in the name, `tag` is KEY or KEY=VALUE."""
 
-    name: str | None = Field(default=None, max_length=64)
-    owner: str | None = Field(default=None, max_length=255)
+    name: Line | None = Field(default=None, max_length=64)
+    owner: Line | None = Field(default=None, max_length=255)
     status: Status | None = None
-    flavor: str | None = Field(default=None, max_length=64)
-    image_id: str | None = Field(default=None, max_length=64)
-    tag: str | None = Field(default=None, max_length=400)
-    sort_key: Annotated[str, StringConstraints(pattern="^(name|status|flavor|created_at|updated_at)$")] = "created_at"
-    sort_dir: Annotated[str, StringConstraints(pattern="^(asc|desc)$")] = "desc"
+    flavor: Line | None = Field(default=None, max_length=64)
+    image_id: Line | None = Field(default=None, max_length=64)
+    tag: Line | None = Field(default=None, max_length=400)
+    sort_key: Literal["name", "status", "flavor", "created_at", "updated_at"] = "created_at"
+    sort_dir: Literal["asc", "desc"] = "desc"

@@ -138,5 +138,5 @@ def _page(rows: Iterable[InstanceRow], total: int, wanted: InstanceFilter) -> Pa
 
 
 def _has_tag(row: InstanceRow, wanted: str) -> bool:
-    key, has_value, value = wanted.partition("=")
-    return any(tag["key"] == key and (not has_value or tag["value"] == value) for tag in row.tags)
+    """By KEY or KEY=VALUE; either may hold a = itself."""
+    return any(wanted in (tag["key"], f"{tag['key']}={tag['value']}") for tag in row.tags)

@@ -3,14 +3,29 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, ResourceName
+from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest, Reference, ResourceName
+from jupyter_mlplat.core.text import Rule, refused, whole
 
 Scalar = bool | int | float | str
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Variable = Annotated[str, StringConstraints(max_length=4096)]
-ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, Scalar):
+        raise refused("must be text, a number, or true or false")
+    return whole(value) if isinstance(value, str) else value
+
+
+Given = Annotated[Scalar, BeforeValidator(_scalar)]
+"""A parameter's value as it is sent: text that a process can take, a number, true or false."""
+
+Digest = Annotated[str, Rule(r"^sha256:[0-9a-f]{64}$", 71, "a digest is sha256: and 64 digits 0 to 9, a to f")]
+Variable = Annotated[str, StringConstraints(max_length=4096), AfterValidator(whole)]
+ChannelName = Annotated[
+    str,
+    Rule(r"^[A-Za-z_][A-Za-z0-9_]*$", 64, "use 1 to 64 letters A to Z, digits and _, but no digit at the beginning"),
+]
 
 
 class Phase(StrEnum):
@@ -40,7 +55,7 @@ class Channel(Model):
     """
 
     name: ChannelName
-    url: Annotated[str, StringConstraints(min_length=7, max_length=1024, pattern=r"^(obs|s3)://[^/]+(/.*)?$")]
+    url: Annotated[str, Rule(r"^(obs|s3)://[^/]+(/.*)?$", 1024, "a URL such as obs://bucket/folder is needed")]
 
 
 class JobCreate(Model):
@@ -50,10 +65,10 @@ class JobCreate(Model):
     description: Description = ""
     bundle: Digest
     entry: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-    image_id: str | None = None
-    flavor: str | None = None
+    image_id: Reference | None = None
+    flavor: Reference | None = None
     nodes: int = Field(default=1, ge=1, le=64)
-    parameters: dict[ChannelName, Scalar] = Field(default={}, max_length=200)
+    parameters: dict[ChannelName, Given] = Field(default={}, max_length=200)
     environment: dict[ChannelName, Variable] = Field(default={}, max_length=100)
     inputs: list[Channel] = Field(default=[], max_length=20)
     outputs: list[Channel] = Field(default=[], max_length=20)
@@ -117,9 +132,9 @@ class MetricPoint(Model):
 
 
 class JobFilter(PageRequest):
-    name: str | None = Field(default=None, max_length=64)
+    name: Line | None = Field(default=None, max_length=64)
     phase: Phase | None = None
-    instance_id: str | None = Field(default=None, max_length=64)
+    instance_id: Line | None = Field(default=None, max_length=64)
     sort_key: Literal["name", "created_at", "number"] = "created_at"
     sort_dir: Literal["asc", "desc"] = "desc"
 
@@ -129,3 +144,10 @@ class Bundle(Model):
 
     digest: str
     size: int
+
+
+class BundleLimits(Model):
+    """What one bundle may hold, unpacked."""
+
+    files: int
+    total_bytes: int

@@ -106,6 +106,7 @@ def job_of(fields: dict[str, Any], entry: Path, runtime: dict[str, Any]) -> "Job
     """The job that is asked for, its bundle still unknown. InvalidInput names the field that is wrong."""
     from pydantic import ValidationError
 
+    from jupyter_mlplat.core.text import describe
     from jupyter_mlplat.jobs.models import JobCreate
 
     defaults = {
@@ -117,8 +118,7 @@ def job_of(fields: dict[str, Any], entry: Path, runtime: dict[str, Any]) -> "Job
     try:
         return JobCreate(**(defaults | given | {"bundle": _UNKNOWN_DIGEST, "entry": entry.name}))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidInput(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from None
+        raise InvalidInput(describe(error.errors())) from None
 
 
 def refuse_hopeless(entry: Path, job: "JobCreate", kernels: Collection[str], runtime: dict[str, Any]) -> None:
