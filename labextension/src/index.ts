@@ -1,5 +1,6 @@
 import { flavorsPlugin } from './flavors/plugin';
 import { imagesModelPlugin, imagesPlugin } from './images/plugin';
+import { connectionLostPlugin } from './instances/lost';
 import { instanceModelPlugin, instancesPlugin } from './instances/plugin';
 import { jobPagePlugin, jobsModelPlugin, jobsPlugin } from './jobs/plugin';
 import { launcherPlugin } from './launcher';
@@ -10,6 +11,7 @@ export * from './tokens';
 
 export default [
   platformPlugin,
+  connectionLostPlugin,
   instanceModelPlugin,
   imagesModelPlugin,
   jobsModelPlugin,

@@ -6,8 +6,8 @@ import type { Transport } from './transport';
 
 const SHORTEST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
-/** The platform sends a comment every 15 s; a stream that is silent for longer is dead. */
-const SILENCE_MS = 50_000;
+/** The platform sends a comment every 15 s; a stream that is silent for longer is dead, whatever the proxy between says. */
+const SILENCE_MS = 20_000;
 
 /**
  * The one event stream of this page. It reconnects by itself and asks for what it missed.
@@ -16,7 +16,10 @@ const SILENCE_MS = 50_000;
  * that fall in a gap are lost, so whoever shows progress reads again when `connected` says true.
  */
 export class EventStream implements IDisposable {
-  constructor(private readonly transport: Transport) {}
+  constructor(private readonly transport: Transport) {
+    // Where a request finds nobody, the stream has ended too: a proxy may keep it open for long.
+    transport.unreachable.connect(() => this._watchdog?.stop());
+  }
 
   readonly changed = new Signal<this, IEvent>(this);
   readonly touched = new Signal<this, ITouch>(this);
@@ -51,7 +54,7 @@ export class EventStream implements IDisposable {
   }
 
   private async _connectOnce(onOpen: () => void): Promise<void> {
-    const watchdog = new Watchdog(this._abort.signal);
+    const watchdog = (this._watchdog = new Watchdog(this._abort.signal));
     const headers: Record<string, string> = this._lastId ? { 'Last-Event-ID': this._lastId } : {};
     try {
       const init = { headers, signal: watchdog.signal };
@@ -61,6 +64,7 @@ export class EventStream implements IDisposable {
       await this._read(response, watchdog);
     } finally {
       watchdog.stop();
+      this._watchdog = null;
     }
   }
 
@@ -96,6 +100,7 @@ export class EventStream implements IDisposable {
   }
 
   private _abort = new AbortController();
+  private _watchdog: Watchdog | null = null;
   private _lastId: string | null = null;
   private _isConnected = false;
 }

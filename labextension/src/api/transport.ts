@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** What went wrong in words for the user; `code` and `requestId` are for whoever helps them. */
@@ -27,6 +28,9 @@ export class Transport {
     private readonly trans: TranslationBundle
   ) {}
 
+  /** Emitted when a request found that the server or the platform does not answer. */
+  readonly unreachable = new Signal<this, void>(this);
+
   /** The address of a path below `mlplat/`, with the query parameters that are not undefined. */
   url(path: string, query: Record<string, string | number | boolean | undefined> = {}): string {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
@@ -49,6 +53,9 @@ export class Transport {
       response = await ServerConnection.makeRequest(url, request, this.settings);
     } catch (error) {
       throw this._unreachable(error);
+    }
+    if (response.status >= 502) {
+      this.unreachable.emit();
     }
     if (!response.ok) {
       throw await this._failure(response);
@@ -109,11 +116,19 @@ export class Transport {
     if (error instanceof DOMException && error.name === 'AbortError') {
       return error;
     }
+    return this._noAnswer();
+  }
+
+  private _noAnswer(): ApiError {
+    this.unreachable.emit();
     const message = this.trans.__('Your instance does not answer. Check your connection; it may also be restarting.');
     return new ApiError(message, 0, 'NETWORK', '');
   }
 
   private async _failure(response: Response): Promise<ApiError> {
+    if (response.redirected && new URL(response.url).pathname.includes('/hub/')) {
+      return this._noAnswer(); // The Hub speaks for a server that does not run.
+    }
     return this._problem(response.status, await response.text().catch(() => ''));
   }
 

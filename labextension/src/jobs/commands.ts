@@ -1,11 +1,12 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { IJob } from '../api/models';
 import { CommandIDs, type IPlatform } from '../tokens';
+import { confirm } from '../ui/dialog';
 import { jobsIcon } from '../ui/icons';
 import type { JobsModel } from './model';
 import type { JobSubmitter } from './submit';
@@ -90,17 +91,14 @@ export function addJobCommands(commands: CommandRegistry, platform: IPlatform, j
   commands.addCommand(CommandIDs.stopJob, {
     label: trans.__('Stop a Job…'),
     describedBy: JOB_ARGS,
-    execute: onJob(async job => {
-      const asked = await confirm(
-        trans.__('Stop %1?', jobTitle(job)),
-        trans.__('What it has printed and written so far is kept. It cannot be continued, but it can be run again.'),
-        trans.__('Stop'),
-        trans.__('Cancel')
-      );
-      if (asked) {
-        await client.stopJob(job.id);
-      }
-    })
+    execute: onJob(job =>
+      confirm(platform, {
+        title: trans.__('Stop %1?', jobTitle(job)),
+        words: trans.__('What it has printed and written so far is kept. It cannot be continued, but run again.'),
+        verb: trans.__('Stop'),
+        accept: async () => void (await client.stopJob(job.id))
+      })
+    )
   });
   commands.addCommand(CommandIDs.deleteJob, {
     label: trans.__('Delete a Job…'),
@@ -108,19 +106,18 @@ export function addJobCommands(commands: CommandRegistry, platform: IPlatform, j
     execute: onJob(async job => {
       const files = await client.jobFiles(job.id).catch(() => []);
       const count = trans._n('one file', '%1 files', files.length);
-      const asked = await confirm(
-        trans.__('Delete %1?', jobTitle(job)),
-        trans.__(
+      await confirm(platform, {
+        title: trans.__('Delete %1?', jobTitle(job)),
+        words: trans.__(
           'This deletes its notebook, logs and metrics, and the %1 that it left. Outputs in the object storage are kept.',
           count
         ),
-        trans.__('Delete'),
-        trans.__('Cancel')
-      );
-      if (asked) {
-        await client.deleteJob(job.id);
-        await jobs.refresh();
-      }
+        verb: trans.__('Delete'),
+        accept: async () => {
+          await client.deleteJob(job.id);
+          await jobs.refresh();
+        }
+      });
     })
   });
   commands.addCommand(CommandIDs.rerunJob, {
@@ -136,9 +133,4 @@ export function addJobCommands(commands: CommandRegistry, platform: IPlatform, j
       });
     })
   });
-}
-
-async function confirm(title: string, body: string, verb: string, cancel: string): Promise<boolean> {
-  const buttons = [Dialog.cancelButton({ label: cancel }), Dialog.warnButton({ label: verb })];
-  return (await showDialog({ title, body, buttons })).button.accept;
 }

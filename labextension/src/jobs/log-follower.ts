@@ -1,6 +1,7 @@
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 import type { Client } from '../api/client';
+import type { EventStream } from '../api/events';
 import { LogBuffer } from './log-buffer';
 
 const WAIT_MS = 3000;
@@ -10,10 +11,12 @@ const SHOW_EVERY_MS = 100;
 export class LogFollower implements IDisposable {
   constructor(
     private readonly client: Client,
+    events: EventStream,
     private readonly jobId: string,
     private readonly node: number,
     private readonly isOver: () => boolean
   ) {
+    events.connected.connect(this._onConnected, this);
     void this._run();
   }
 
@@ -29,6 +32,7 @@ export class LogFollower implements IDisposable {
 
   dispose(): void {
     this._abort.abort();
+    this._stream.abort();
     clearTimeout(this._timer);
     Signal.clearData(this);
   }
@@ -46,15 +50,17 @@ export class LogFollower implements IDisposable {
 
   /** Whether the stream came to its end. */
   private async _follow(): Promise<boolean> {
+    this._stream = new AbortController();
     try {
-      const response = await this.client.followLog(this.jobId, this.node, this._offset, this._abort.signal);
+      const response = await this.client.followLog(this.jobId, this.node, this._offset, this._stream.signal);
       this.error = null;
       this._become('following');
       await this._read(response.body!.getReader());
       return true;
     } catch (error) {
-      this.error = error;
-      this._become('waiting');
+      const isOurs = error instanceof DOMException && error.name === 'AbortError';
+      this.error = isOurs ? null : error;
+      this._become(isOurs ? 'connecting' : 'waiting');
       return false;
     }
   }
@@ -71,6 +77,13 @@ export class LogFollower implements IDisposable {
     }
   }
 
+  /** The platform was away: what it was sending has ended, though a proxy may not say so. */
+  private _onConnected(_: EventStream, connected: boolean): void {
+    if (connected) {
+      this._stream.abort();
+    }
+  }
+
   private _become(state: LogFollower['state']): void {
     this.state = state;
     this._show();
@@ -84,6 +97,7 @@ export class LogFollower implements IDisposable {
   }
 
   private _abort = new AbortController();
+  private _stream = new AbortController();
   private _decoder = new TextDecoder();
   private _offset = 0;
   private _timer = 0;

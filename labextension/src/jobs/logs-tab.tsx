@@ -27,8 +27,10 @@ interface ILogProps {
 }
 
 function Log({ model, job, node, setNode }: ILogProps): JSX.Element {
-  const { client } = usePlatform();
-  const follower = useFollower(() => new LogFollower(client, model.id, node, () => !model.job || isOver(model.job)));
+  const { client, events } = usePlatform();
+  const follower = useFollower(
+    () => new LogFollower(client, events, model.id, node, () => !model.job || isOver(model.job))
+  );
   const [wrap, setWrap] = React.useState(false);
   const [isFollowing, setFollowing] = React.useState(true);
   const [query, setQuery] = React.useState('');

@@ -3,7 +3,7 @@ import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import * as React from 'react';
 import type { IObject } from '../api/models';
 import type { IPlatform } from '../tokens';
-import { ask, type FormDialog } from '../ui/dialog';
+import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
 import { formatBytes } from '../ui/format';
 import type { StorageModel } from './model';
@@ -99,7 +99,7 @@ export class StorageActions implements IStorageActions {
 
   private async _confirm(title: string, verb: string, accept: () => Promise<void>): Promise<void> {
     const words = this.platform.trans.__('It cannot be brought back.');
-    await ask(this.platform, { title, verb, warn: true, body: () => <p>{words}</p>, accept });
+    await confirm(this.platform, { title, words, verb, accept });
   }
 
   private _report(work: Promise<void>): void {

@@ -1,4 +1,4 @@
-import { Dialog, ReactWidget } from '@jupyterlab/apputils';
+import { Dialog, Notification, ReactWidget } from '@jupyterlab/apputils';
 import type { Message } from '@lumino/messaging';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
@@ -7,6 +7,7 @@ import { PlatformProvider, useSignal } from './context';
 import { ErrorBox, Waiting } from './feedback';
 
 const ACCEPT = '.jp-Dialog-footer button.jp-mod-accept';
+const LEAVE = '.jp-Dialog-footer button.jp-mod-reject .jp-Dialog-buttonLabel';
 
 /** What a form dialog shows and does. `accept` runs while the dialog stays open; what it throws is shown in it. */
 export interface IForm<T> {
@@ -51,6 +52,7 @@ export class FormDialog<T> extends Dialog<T> {
       focusNodeSelector: form.focus
     });
     this._form = form;
+    this._trans = trans;
     this.addClass('mlp-dialog');
     if (form.className) {
       this.addClass(form.className);
@@ -73,9 +75,14 @@ export class FormDialog<T> extends Dialog<T> {
   words = '';
   error: unknown = null;
 
-  /** The result of the work, or null if the dialog was left. */
+  /**
+   * The result of the work, or null if the dialog was left before it began.
+   *
+   * Work that is under way goes on when the dialog is left; if it fails then, a notification says so.
+   */
   async ask(): Promise<T | null> {
     await this.launch();
+    await this._work;
     return this._result;
   }
 
@@ -89,7 +96,7 @@ export class FormDialog<T> extends Dialog<T> {
     if (index === 0) {
       super.resolve(0);
     } else if (this._isReady && !this.words) {
-      void this._accept();
+      this._work = this._accept();
     }
   }
 
@@ -114,6 +121,9 @@ export class FormDialog<T> extends Dialog<T> {
     } catch (error) {
       this.error = error;
       this._say('');
+      if (this.isDisposed) {
+        Notification.error(error instanceof Error ? error.message : String(error), { autoClose: false });
+      }
     }
   }
 
@@ -129,9 +139,15 @@ export class FormDialog<T> extends Dialog<T> {
     if (accept) {
       accept.disabled = !this._isReady || this.words !== '';
     }
+    const leave = this.node.querySelector(LEAVE);
+    if (leave) {
+      leave.textContent = this.words ? this._trans.__('Close') : this._trans.__('Cancel');
+    }
   }
 
   private _form: IForm<T>;
+  private _trans: IPlatform['trans'];
+  private _work: Promise<void> | null = null;
   private _isReady = true;
   private _result: T | null = null;
 }
@@ -151,4 +167,17 @@ function Content<T>(props: { dialog: FormDialog<T>; form: IForm<T> }): JSX.Eleme
 /** Ask with a form; the result of its work, or null if the dialog was left. */
 export function ask<T>(platform: IPlatform, form: IForm<T>): Promise<T | null> {
   return new FormDialog(platform, form).ask();
+}
+
+/** What a question before a stop or a deletion says, and what is done when it is accepted. */
+export interface IQuestion {
+  title: string;
+  words: string;
+  verb: string;
+  accept: () => Promise<void>;
+}
+
+/** Ask before something stops or is deleted. */
+export async function confirm(platform: IPlatform, question: IQuestion): Promise<void> {
+  await ask(platform, { ...question, warn: true, body: () => <p>{question.words}</p> });
 }
