@@ -44,7 +44,7 @@ function announceSaves(app: JupyterFrontEnd, platform: IPlatform, images: Images
         },
         {
           label: trans.__('Start an instance'),
-          callback: () => void platform.openConsole(`instances/new?image_id=${image.id}`)
+          callback: () => void platform.openConsole(`instances/new?image=${image.id}`)
         }
       ]
     });

@@ -105,6 +105,7 @@ export class JobPage extends Widget {
 
   private _onChanged(): void {
     const { job } = this.model;
+    this._stack.setHidden(this.model.isDeleted);
     if (job && this._tab === '') {
       this.showTab(job.kind === 'notebook' ? 'notebook' : 'logs');
     }
