@@ -17,11 +17,11 @@ _WRITE_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Received:
-    """A whole upload in a temporary file; `sha256` in hex."""
+    """A whole upload in a temporary file; `sha256` in hex, where it was asked for."""
 
     path: Path
     size: int
-    sha256: str
+    sha256: str | None
 
     def place(self, target: Path) -> None:
         """Put it at `target`, replacing what is there."""
@@ -29,16 +29,18 @@ class Received:
 
 
 @asynccontextmanager
-async def received(pieces: AsyncIterator[bytes], folder: Path, limit: int | None = None) -> AsyncIterator[Received]:
+async def received(
+    pieces: AsyncIterator[bytes], folder: Path, *, limit: int | None = None, hashed: bool = False
+) -> AsyncIterator[Received]:
     """The upload once all of it is on the disk. What is not placed by the end of the block is removed.
 
     `folder` holds the temporary file and must be on the file system of the target. TooLarge above `limit` bytes,
     NoSpace where the disk is full.
     """
-    file = await asyncio.to_thread(_Incoming, folder)
+    file = await asyncio.to_thread(_Incoming, folder, hashed)
     try:
         await _receive(pieces, file, limit)
-        yield Received(file.path, file.size, file.hash.hexdigest())
+        yield Received(file.path, file.size, file.hash.hexdigest() if file.hash else None)
     finally:
         await asyncio.to_thread(file.discard)
 
@@ -58,13 +60,13 @@ async def _receive(pieces: AsyncIterator[bytes], file: "_Incoming", limit: int |
 class _Incoming:
     """The temporary file of one upload."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hashed: bool) -> None:
         with full_disk_in_words():
             folder.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=folder)
         self.path = Path(name)
         self.size = 0
-        self.hash = hashlib.sha256()
+        self.hash = hashlib.sha256() if hashed else None
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, block: bytes) -> None:
@@ -72,7 +74,8 @@ class _Incoming:
             left = memoryview(block)
             while left:
                 left = left[self._file.write(left) :]
-        self.hash.update(block)
+        if self.hash is not None:
+            self.hash.update(block)
         self.size += len(block)
 
     def finish(self, block: bytes) -> None:

@@ -20,7 +20,7 @@ from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.jobs import store
-from jupyter_mlplat.jobs.models import Bundle
+from jupyter_mlplat.jobs.models import Bundle, BundleLimits
 from jupyter_mlplat.jobs.store import BundleRow
 
 _LOOK_AT = 64 * 1024**2
@@ -42,7 +42,7 @@ class BundleFolder:
         return self.root / ".incoming"
 
     def receive(self, pieces: AsyncIterator[bytes], limit: int) -> AbstractAsyncContextManager[Received]:
-        return received(pieces, self.incoming, limit)
+        return received(pieces, self.incoming, limit=limit, hashed=True)
 
     def check_entry(self, digest: str, entry: str) -> None:
         """InvalidInput where the bundle does not hold `entry`, NotFound where there is no bundle.
@@ -76,6 +76,11 @@ class BundleService:
     @property
     def folder(self) -> BundleFolder:
         return BundleFolder(self.settings.data_dir / "bundles")
+
+    @property
+    def limits(self) -> BundleLimits:
+        """The owner's settings for what a bundle may hold."""
+        return BundleLimits(files=self.settings.bundle_files, total_bytes=self.settings.bundle_bytes)
 
     async def get(self, actor: Actor, digest: str) -> Bundle:
         """The bundle, where the caller has uploaded it."""

@@ -163,9 +163,11 @@ class OwnersFolder:
             key = base + name
             if len(key.encode()) > _PATH_BYTES or not key.startswith(prefix):
                 continue
-            if marker is not None and key <= marker and not (recursive and marker.startswith(key)):
+            is_folder = name.endswith("/")
+            leads_on = recursive and is_folder and marker is not None and marker.startswith(key)
+            if marker is not None and key <= marker and not leads_on:
                 continue
-            if not name.endswith("/"):
+            if not is_folder:
                 yield from _describe(entries[name], key)
             elif recursive:
                 yield from self._walk(folder / entries[name].name, key, prefix, marker, recursive=True)

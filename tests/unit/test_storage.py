@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from platform_stage import ALICE, BOB, Stage, pieces
 
@@ -237,7 +237,9 @@ def expected(names: set[str], prefix: str, recursive: bool) -> list[str]:
     return sorted(found)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
+@example(names={"a", "a-"}, prefix="", recursive=True, limit=2)
+@example(names={"a-", "a/b", "a0"}, prefix="a", recursive=True, limit=1)
 @given(
     names=st.sets(KEYS, max_size=12).filter(lambda names: not is_object_and_folder(names)),
     prefix=st.one_of(st.just(""), KEYS, KEYS.map(lambda key: key + "/")),
@@ -258,6 +260,7 @@ def test_listings_are_those_of_an_object_store(names: set[str], prefix: str, rec
             marker = page.next or None
             page = owner.list(f"data/{prefix}", recursive=recursive, limit=limit, marker=marker)
             assert len(page.objects) <= limit
+            assert page.next is None or page.next > (marker or "")
             found += [one.key.removeprefix("data/") for one in page.objects]
         assert found == expected(names, prefix, recursive)
 
