@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.stage import answers
 from benchmarks.table import Figure, compared
-from jupyter_mlplat.testing.platform import free_port
+from jupyter_mlplat.testing.platform import free_port, until
 
 
 def lab_start(folder: Path, rounds: int) -> Figure:
@@ -65,18 +65,8 @@ def _lab(folder: Path, disabled: list[str]) -> Iterator[str]:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         address = f"http://127.0.0.1:{port}"
-        _await(f"{address}/api")
+        until(lambda: answers(f"{address}/api"), "JupyterLab answers")
         yield f"{address}/lab?reset"
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _await(address: str) -> None:
-    for _ in range(300):
-        try:
-            httpx.get(address).raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError(f"{address} does not answer")

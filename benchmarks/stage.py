@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from jupyter_mlplat.embedded.node import find_node, proxy_bundle
-from jupyter_mlplat.testing.platform import free_port
+from jupyter_mlplat.testing.platform import free_port, until
 
 
 class PlainHub:
@@ -52,7 +52,7 @@ def plain_hub(folder: Path) -> Iterator[PlainHub]:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         hub = PlainHub(f"http://127.0.0.1:{port}", token)
-        _await(hub.address + "/hub/health")
+        until(lambda: answers(hub.address + "/hub/health"), "the plain Hub answers")
         hub._http.post("/hub/api/users/bench").raise_for_status()
         yield hub
     finally:
@@ -75,6 +75,7 @@ c.JupyterHub.data_files_path = {str(Path(sys.prefix) / "share" / "jupyterhub")!r
 c.JupyterHub.db_url = "sqlite:///{folder}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = "{folder}/cookie"
 c.JupyterHub.pid_file = "{folder}/hub.pid"
+c.Spawner.cmd = [{str(Path(sys.executable).parent / "jupyterhub-singleuser")!r}]
 c.Spawner.args = ["--allow-root"]
 c.Spawner.default_url = "/lab"
 c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/home/{{username}}"
@@ -84,12 +85,9 @@ c.JupyterHub.load_roles = [{{"name": "bench", "services": ["bench"],
 """
 
 
-def _await(address: str) -> None:
-    for _ in range(600):
-        try:
-            if httpx.get(address).status_code < 500:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError(f"{address} does not answer")
+def answers(address: str) -> bool:
+    """Whether a server is there and well."""
+    try:
+        return httpx.get(address).is_success
+    except httpx.HTTPError:
+        return False
