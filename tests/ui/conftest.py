@@ -11,6 +11,8 @@ import pytest
 from console_stage import WIDE, OpenPage, Stage, stage
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
 
 PATIENCE_MS = 120_000
@@ -90,6 +92,22 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     """The platform that all tests here share."""
     with running_platform(tmp_path_factory.mktemp("platform") / "data") as platform:
         yield platform
+
+
+@pytest.fixture(scope="session")
+def grace(platform: RunningPlatform) -> Iterator[Client]:
+    with platform.user("grace") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def graces_instance(grace: Client) -> Iterator[Instance]:
+    """An instance that runs."""
+    instance = grace.instances.create("study", flavor="cpu.1u2g")
+    yield grace.instances.wait(instance.id)
+    if instance.id in [found.id for found in grace.instances.list()]:
+        grace.instances.delete(instance.id)
+        grace.instances.wait(instance.id)
 
 
 @pytest.fixture

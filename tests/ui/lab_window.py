@@ -6,6 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+from jupyter_mlplat.instances.models import Instance
+
 DONE = re.compile(r"\[\d+\]:")
 
 
@@ -17,8 +19,14 @@ class LabWindow:
         self.flavor = page.locator(".mlp-indicator")
         self.notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.job = page.locator(".mlp-job-page:not(.lm-mod-hidden)")
+        self.job_state = self.job.locator(".mlp-job-header .mlp-state")
         self.dialog = page.locator(".jp-Dialog")
         self.panel = page.locator("#jp-left-stack .lm-Widget.mlp-view:not(.lm-mod-hidden)")
+
+    def enter(self, instance: Instance) -> None:
+        """Go to the Lab of an instance, as its card's button does."""
+        self.page.goto(f"/services/mlplat/instances/{instance.id}/open")
+        self.wait()
 
     def wait(self) -> None:
         """Until Lab has come up and says what it computes with."""
@@ -68,6 +76,15 @@ class LabWindow:
         expect(cell.locator(".jp-InputPrompt")).to_have_text(DONE)
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
+    def save_as(self, name: str) -> None:
+        """Save a new notebook; Lab asks for its name."""
+        self.page.keyboard.press("Control+s")
+        self.dialog.get_by_role("textbox").fill(name)
+        self.dialog.get_by_role("button", name="Rename and Save").click()
+        expect(self.dialog).to_have_count(0)
+        expect(self.tab(name)).to_be_visible()
+        expect(self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+
     def switch_flavor(self, label: str) -> None:
         """In the top bar, to a flavor that applies at once."""
         self.flavor.click()
@@ -97,4 +114,4 @@ class LabWindow:
         return self.page.locator(".jp-DirListing-item").filter(has_text=re.compile(f"^{re.escape(name)}"))
 
     def _wait_for_kernel(self) -> None:
-        expect(self.notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible()
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")

@@ -1,0 +1,46 @@
+"""Jobs in Lab that do not go well."""
+
+from pathlib import Path
+
+import pytest
+from conftest import SignIn
+from lab_window import LabWindow
+from notebooks import failing, training
+from playwright.sync_api import expect
+
+from jupyter_mlplat.instances.models import Instance
+
+pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(600)]
+
+
+def test_a_failed_job_shows_where_and_why(graces_instance: Instance, sign_in: SignIn, tmp_path: Path) -> None:
+    lab = LabWindow(sign_in("grace"))
+    lab.enter(graces_instance)
+    notebook = failing(tmp_path)
+    lab.upload([notebook])
+    lab.open(notebook.name)
+    lab.submit().get_by_role("button", name="Submit").click()
+    lab.toast("submitted").get_by_role("button", name="Open").click()
+    expect(lab.job_state).to_have_text("Failed")
+    expect(lab.job.get_by_text("ZeroDivisionError: division by zero").first).to_be_visible()
+    executed = lab.job_tab("Notebook")
+    outputs = executed.locator(".jp-OutputArea-output")
+    expect(outputs.filter(has_text="reading")).to_be_visible()
+    expect(outputs.filter(has_text="ZeroDivisionError: division by zero")).to_be_visible()
+    expect(lab.job_tab("Logs").get_by_text("ZeroDivisionError: division by zero").first).to_be_visible()
+    expect(lab.show("Jobs").get_by_role("button", name="broken #1")).to_contain_text("ZeroDivisionError")
+
+
+def test_a_form_says_what_is_wrong_with_a_parameter(graces_instance: Instance, sign_in: SignIn, tmp_path: Path) -> None:
+    lab = LabWindow(sign_in("grace"))
+    lab.enter(graces_instance)
+    lab.upload(training(tmp_path))
+    lab.open("train.ipynb")
+    form = lab.submit()
+    form.get_by_label("epochs").fill("three")
+    expect(form.get_by_text("Give a whole number.")).to_be_visible()
+    expect(form.get_by_role("button", name="Submit")).to_be_disabled()
+    form.get_by_label("epochs").fill("2")
+    expect(form.get_by_role("button", name="Submit")).to_be_enabled()
+    lab.page.keyboard.press("Escape")
+    expect(lab.dialog).to_have_count(0)
