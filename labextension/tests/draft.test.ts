@@ -42,6 +42,17 @@ describe('a draft', () => {
     });
   });
 
+  it('leaves out rows that were not filled in', () => {
+    const draft = draftOf('train.ipynb', PREVIEW, '', '');
+    draft.outputs = [{ name: '', url: '' }];
+    draft.environment = [
+      { name: '', value: '' },
+      { name: 'A', value: '' }
+    ];
+    expect(invalidFields(draft, PREVIEW)).toEqual(new Set());
+    expect(submission(draft, PREVIEW)).toMatchObject({ outputs: [], environment: { A: '' } });
+  });
+
   it('says which fields are wrong', () => {
     const draft = draftOf('train.ipynb', PREVIEW, '', '');
     draft.name = '-no';

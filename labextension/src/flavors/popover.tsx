@@ -63,7 +63,9 @@ function Group({ name, choices, target, pick }: IGroupProps): JSX.Element | null
   }
   return (
     <div role="group" aria-label={name}>
-      <h3>{name}</h3>
+      <div className="mlp-choice-group" role="presentation">
+        {name}
+      </div>
       {choices.map(choice => (
         <Choice key={choice.flavor.id} choice={choice} target={target} pick={pick} />
       ))}

@@ -81,7 +81,9 @@ export const imagesPlugin: JupyterFrontEndPlugin<void> = {
     statusBar?.registerStatusItem('jupyter-mlplat:save-image', {
       item: new ViewWidget(platform, () => React.createElement(SaveStatus, { images, open })),
       align: 'left',
-      rank: 100
+      rank: 100,
+      isActive: () => images.saving.length > 0,
+      activeStateChanged: images.changed
     });
     palette?.addItem({ command: CommandIDs.saveImage, category: trans.__('ML platform') });
   }

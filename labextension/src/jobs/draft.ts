@@ -78,11 +78,18 @@ export function invalidFields(draft: IDraft, preview: ISubmitPreview): Set<strin
   }
   for (const kind of ['inputs', 'outputs'] as const) {
     draft[kind].forEach((channel, index) => {
-      check(`${kind}:${index}`, CHANNEL.test(channel.name) && URL.test(channel.url));
+      check(`${kind}:${index}`, isBlank(channel) || (CHANNEL.test(channel.name) && URL.test(channel.url)));
     });
   }
-  draft.environment.forEach((variable, index) => check(`environment:${index}`, CHANNEL.test(variable.name)));
+  draft.environment.forEach((variable, index) => {
+    check(`environment:${index}`, isBlank(variable) || CHANNEL.test(variable.name));
+  });
   return invalid;
+}
+
+/** Whether nothing was filled into a row: it is left out. */
+function isBlank(row: INamed | IChannel): boolean {
+  return Object.values(row).every(text => text === '');
 }
 
 /** The request for a draft without invalid fields. */
@@ -97,9 +104,11 @@ export function submission(draft: IDraft, preview: ISubmitPreview): ISubmit {
     image_id: draft.imageId || null,
     flavor: draft.flavor || null,
     parameters: Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Record<string, Scalar>,
-    environment: Object.fromEntries(draft.environment.map(({ name, value }) => [name, value])),
-    inputs: draft.inputs,
-    outputs: draft.outputs,
+    environment: Object.fromEntries(
+      draft.environment.filter(row => !isBlank(row)).map(({ name, value }) => [name, value])
+    ),
+    inputs: draft.inputs.filter(row => !isBlank(row)),
+    outputs: draft.outputs.filter(row => !isBlank(row)),
     retries: Number(draft.retries)
   };
 }

@@ -45,7 +45,7 @@ export function FilesTab({ model, widget }: { model: JobPageModel; widget: ViewW
             <th>{trans.__('Name')}</th>
             <th className="mlp-number">{trans.__('Size')}</th>
             <th>{trans.__('Changed')}</th>
-            <th aria-label={trans.__('Download')} />
+            <td />
           </tr>
         </thead>
         <tbody>

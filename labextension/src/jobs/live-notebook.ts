@@ -1,5 +1,5 @@
 import type { ICodeCellModel } from '@jupyterlab/cells';
-import type * as nbformat from '@jupyterlab/nbformat';
+import * as nbformat from '@jupyterlab/nbformat';
 import { NotebookModel, StaticNotebook } from '@jupyterlab/notebook';
 import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
@@ -50,7 +50,10 @@ export class LiveNotebook extends Widget {
       const content = await this.platform.client.jobNotebook(this.page.id);
       if (!this.isDisposed) {
         this._show(shorten(content, this.platform.trans.__('… the rest is in the logs …')));
-        this._isComplete = over;
+        if (over && !this._isComplete) {
+          this._isComplete = true;
+          this._bringErrorIntoSight(content);
+        }
       }
       // A large notebook takes long to read and to show: it is read less often.
       this._refresher.gap = Math.max(GAP_MS, 5 * (Date.now() - began));
@@ -112,6 +115,13 @@ export class LiveNotebook extends Widget {
         cell.outputs.set(last, change.outputs[last]!);
       }
     }
+  }
+
+  private _bringErrorIntoSight(content: nbformat.INotebookContent): void {
+    const failed = content.cells.findIndex(
+      cell => cell.cell_type === 'code' && (cell as nbformat.ICodeCell).outputs.some(nbformat.isError)
+    );
+    this._notebook?.widgets[failed]?.node.scrollIntoView({ block: 'center' });
   }
 
   private _markRunning(content: nbformat.INotebookContent): void {
