@@ -159,7 +159,7 @@ job_results.add_to(app)
 def _submit(client: "Client", path: Path, fields: dict[str, Any], quiet: bool) -> "Job":
     from jupyter_mlplat.sdk.submission import Submission
 
-    submission = Submission(path)
+    submission = Submission(path, client.jobs.limits())
     if on_terminal() and not quiet:
         note(_what_goes(submission))
     with byte_bar("Sending", quiet) as sent:

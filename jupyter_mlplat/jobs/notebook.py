@@ -87,7 +87,7 @@ def inspect(path: Path, kernels: Collection[str] = PYTHON_KERNELS) -> NotebookFa
     cells = runnable(notebook)
     problems = [kernel_problem(notebook, kernels), declared.problem]
     if not cells:
-        problems.append(f"{path.name} has no code to run: all of its code cells are empty or it has none.")
+        problems.append(_no_code(path))
     return NotebookFacts(
         kind, kernel_of(notebook), language_of(notebook), len(cells), tuple(declared.parameters.values()),
         tuple(problem for problem in problems if problem),
@@ -166,12 +166,22 @@ def inject(notebook: Notebook, parameters: "Mapping[str, Scalar]") -> Notebook:
 
 
 def ready_to_run(path: Path, parameters: "Mapping[str, Scalar]") -> Notebook:
-    """The notebook in a file with the given parameters and without the output of earlier runs."""
-    notebook = inject(read(path), parameters)
+    """The notebook in a file with the given parameters and without the output of earlier runs.
+
+    Raises InvalidInput where it cannot be read, has no code, or does not take the parameters.
+    """
+    plain = read(path)
+    if not runnable(plain):
+        raise InvalidInput(_no_code(path))
+    notebook = inject(plain, parameters)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return notebook
+
+
+def _no_code(path: Path) -> str:
+    return f"{path.name} has no code to run: all of its code cells are empty or it has none."
 
 
 def check(notebook: Notebook, parameters: "Mapping[str, Scalar]") -> "dict[str, Scalar]":

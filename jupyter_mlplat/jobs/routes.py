@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from jupyter_mlplat.core.models import Page, PageRequest
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.http import Caller, Parts
-from jupyter_mlplat.jobs.models import Bundle, Digest, Job, JobCreate, JobFile, JobFilter, MetricPoint
+from jupyter_mlplat.jobs.models import Bundle, BundleLimits, Digest, Job, JobCreate, JobFile, JobFilter, MetricPoint
 from jupyter_mlplat.storage.opened import OpenedFile
 from jupyter_mlplat.storage.routes import FILE, UPLOAD, Range
 from jupyter_mlplat.storage.sending import UNTRUSTED, attachment, send
@@ -29,6 +29,12 @@ _NOTEBOOK: dict[int | str, dict[str, Any]] = {
 _ARCHIVE: dict[int | str, dict[str, Any]] = {
     200: {"description": "tar.gz", "content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}}
 }
+
+
+@bundles.get("", operation_id="get_bundle_limits")
+async def get_bundle_limits(_actor: Caller, parts: Parts) -> BundleLimits:
+    """What the files of a job may be in all."""
+    return parts.jobs.bundles.limits
 
 
 @bundles.put("/{digest}", status_code=201, operation_id="put_bundle", openapi_extra=UPLOAD)

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from jupyter_mlplat.errors import NotFound
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.instances.models import Instance
-from jupyter_mlplat.jobs.models import FINAL, Job, JobFile, MetricPoint, Phase, Scalar
+from jupyter_mlplat.jobs.bundle import Limits
+from jupyter_mlplat.jobs.models import FINAL, BundleLimits, Job, JobFile, MetricPoint, Phase, Scalar
 from jupyter_mlplat.sdk.failures import Disconnected, Unreachable
 from jupyter_mlplat.sdk.identifiers import looks_like_id
 from jupyter_mlplat.sdk.images import Images
@@ -59,7 +60,7 @@ class Jobs:
         `inputs` and `outputs` map names to obs:// URLs. `sent` is called with (bytes sent, bytes in all) while the
         files go up.
         """
-        submission = path if isinstance(path, Submission) else Submission(Path(path))
+        submission = path if isinstance(path, Submission) else Submission(Path(path), self.limits())
         fields: dict[str, Any] = {
             "name": name or submission.name,
             "description": description,
@@ -72,6 +73,14 @@ class Jobs:
             "retries": retries,
         }
         return self._wire.call("POST", "/jobs", Job, json=fields | submission.upload(self._wire, sent))
+
+    def limits(self) -> Limits:
+        """What the files of a job may be in all, as the platform's owner has set it."""
+        try:
+            own = self._wire.call("GET", "/bundles", BundleLimits)
+        except NotFound:  # an older platform
+            return Limits()
+        return Limits(files=own.files, total_bytes=own.total_bytes)
 
     def list(
         self,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
-from jupyter_mlplat.jobs.bundle import Survey, pack, survey
+from jupyter_mlplat.jobs.bundle import Limits, Survey, pack, survey
 from jupyter_mlplat.jobs.models import Bundle, Kind, Scalar
 from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, check, inspect, kernel_of, kind_of, read
 from jupyter_mlplat.sdk.wire import Wire
@@ -19,16 +19,19 @@ Sent = Callable[[int, int], None]
 
 
 class Submission:
-    """A notebook or script with the files of its folder. Raises InvalidInput, NotFound or TooLarge."""
+    """A notebook or script with the files of its folder. Raises InvalidInput, NotFound or TooLarge.
 
-    def __init__(self, path: Path) -> None:
+    `limits` are those of the platform, as `client.jobs.limits()` gives them.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
         if not path.is_file():
             raise NotFound(f"There is no file {path}.")
         self._path = path
         self._is_notebook = kind_of(path.name) is Kind.NOTEBOOK
         if self._is_notebook:
             _check(path)
-        self.survey: Survey = survey(path.absolute().parent, path.name)
+        self.survey: Survey = survey(path.absolute().parent, path.name, limits)
         self.name = job_name(path.stem)
 
     def fitted(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:

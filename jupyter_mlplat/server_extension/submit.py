@@ -19,7 +19,7 @@ from jupyter_mlplat.server_extension.environment import read_runtime
 from jupyter_mlplat.server_extension.platform import Answer, fetch
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.jobs.bundle import Bundle
+    from jupyter_mlplat.jobs.bundle import Bundle, Limits
     from jupyter_mlplat.jobs.models import JobCreate
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_\-\u4e00-\u9fff]+")
@@ -35,8 +35,8 @@ class PreviewHandler(MlplatHandler):
     async def get(self) -> None:
         """`?path=` is work-relative. Whatever would keep the job from running is among the problems."""
         entry = entry_file(self.work_folder, self.get_query_argument("path", "", strip=False))
-        kernels = _kernels(self)
-        self.answer(await asyncio.to_thread(preview, self.work_folder, entry, kernels))
+        kernels, limits = _kernels(self), await limits_in_force()
+        self.answer(await asyncio.to_thread(preview, self.work_folder, entry, kernels, limits))
 
 
 class SubmitHandler(MlplatHandler):
@@ -50,9 +50,10 @@ class SubmitHandler(MlplatHandler):
         entry = entry_file(self.work_folder, path if isinstance(path, str) else "")
         job = job_of(body, entry, read_runtime())
         await asyncio.to_thread(refuse_hopeless, entry, job, _kernels(self), read_runtime())
+        limits = await limits_in_force()
         with tempfile.TemporaryDirectory(prefix="submit-", dir=_scratch()) as scratch:
             packed = Path(scratch) / "bundle.tar.zst"
-            bundle = await asyncio.to_thread(pack_beside, entry, packed)
+            bundle = await asyncio.to_thread(pack_beside, entry, packed, limits)
             await upload(bundle, packed)
         answer = await fetch("POST", "jobs", job.model_dump(mode="json") | {"bundle": bundle.digest})
         self._pass_on(answer)
@@ -75,7 +76,7 @@ def entry_file(root: Path, relative: str) -> Path:
     return path
 
 
-def preview(root: Path, entry: Path, kernels: Collection[str]) -> dict[str, Any]:
+def preview(root: Path, entry: Path, kernels: Collection[str], limits: "Limits | None" = None) -> dict[str, Any]:
     """The body of `GET submit/preview`; blocks while it looks through the folder. InvalidInput for an odd suffix."""
     from jupyter_mlplat.jobs.bundle import survey
     from jupyter_mlplat.jobs.notebook import inspect
@@ -83,7 +84,7 @@ def preview(root: Path, entry: Path, kernels: Collection[str]) -> dict[str, Any]
     facts = inspect(entry, kernels)
     problems, files, excluded, total = list(facts.problems), [], [], 0
     try:
-        found = survey(entry.parent, entry.name)
+        found = survey(entry.parent, entry.name, limits)
         files = [{"path": file.path, "size": file.size} for file in found.files]
         excluded, total = [asdict(row) for row in found.excluded], found.total_bytes
     except MlplatError as error:
@@ -135,11 +136,22 @@ def refuse_hopeless(entry: Path, job: "JobCreate", kernels: Collection[str], run
         notebook.check(notebook.read(entry), job.parameters)
 
 
-def pack_beside(entry: Path, target: Path) -> "Bundle":
+def pack_beside(entry: Path, target: Path, limits: "Limits | None" = None) -> "Bundle":
     """Pack the folder of `entry`; blocks."""
     from jupyter_mlplat.jobs.bundle import pack, survey
 
-    return pack(survey(entry.parent, entry.name), target)
+    return pack(survey(entry.parent, entry.name, limits), target)
+
+
+async def limits_in_force() -> "Limits | None":
+    """The owner's limits on a job's files; None where the platform does not say: it looks again at what it gets."""
+    from jupyter_mlplat.jobs.bundle import Limits
+
+    try:
+        own = (await fetch("GET", "bundles")).json()
+        return Limits(files=int(own["files"]), total_bytes=int(own["total_bytes"]))
+    except (MlplatError, KeyError, TypeError, ValueError):
+        return None
 
 
 async def upload(bundle: "Bundle", packed: Path) -> None:

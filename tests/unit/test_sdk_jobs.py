@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from sdk_stage import TOKEN, Asked, Reply, Stage, instance, job, json_reply, page
+from sdk_stage import API, TOKEN, Asked, Reply, Stage, instance, job, json_reply, page
 
 from jupyter_mlplat.core.models import ResourceName
-from jupyter_mlplat.errors import InvalidInput, NotFound
+from jupyter_mlplat.errors import InvalidInput, NotFound, TooLarge
 from jupyter_mlplat.jobs.bundle import unpack
 from jupyter_mlplat.sdk import Client, Disconnected, Profile, jobs, wire
 from jupyter_mlplat.sdk.submission import job_name
@@ -95,7 +95,13 @@ def test_parameters_are_what_the_notebook_takes(stage: Stage, client: Client, fo
         client.jobs.submit(folder / "train digits!.ipynb", parameters={"epoch": 3})
     with pytest.raises(InvalidInput, match="whole number"):
         client.jobs.submit(folder / "train digits!.ipynb", parameters={"epochs": "many"})
-    assert stage.asked == []
+    assert {(asked.method, asked.path) for asked in stage.asked} == {("GET", f"{API}/bundles")}
+
+
+def test_the_owners_limits_on_a_folder_hold(stage: Stage, client: Client, folder: Path) -> None:
+    stage.on("GET", "bundles", json_reply({"files": 1, "total_bytes": 1000}))
+    with pytest.raises(TooLarge, match="a job may have 1"):
+        client.jobs.submit(folder / "train digits!.ipynb")
 
 
 def test_files_that_the_platform_has_are_not_sent_again(stage: Stage, client: Client, folder: Path) -> None:
@@ -134,7 +140,13 @@ def test_what_cannot_run_is_not_sent(
         (tmp_path / name).write_text(content)
     with pytest.raises(error, match=words):
         client.jobs.submit(tmp_path / name)
-    assert stage.asked == []
+    assert {(asked.method, asked.path) for asked in stage.asked} == {("GET", f"{API}/bundles")}
+
+
+def test_the_owners_limits_on_a_folder_hold(stage: Stage, client: Client, folder: Path) -> None:
+    stage.on("GET", "bundles", json_reply({"files": 1, "total_bytes": 1000}))
+    with pytest.raises(TooLarge, match="a job may have 1"):
+        client.jobs.submit(folder / "train digits!.ipynb")
 
 
 @given(st.text(max_size=80))
