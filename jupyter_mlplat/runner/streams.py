@@ -27,5 +27,10 @@ def overwritten(before: str, text: str) -> str:
         return before + text
     start = before.rfind("\n") + 1
     lines = (before[start:] + text).replace("\r\n", "\n").split("\n")
-    kept = [line[:-1].rpartition("\r")[2] + "\r" if line.endswith("\r") else line.rpartition("\r")[2] for line in lines]
-    return before[:start] + "\n".join(kept)
+    return before[:start] + "\n".join(_last_state(line) for line in lines)
+
+
+def _last_state(line: str) -> str:
+    """What a line shows; carriage returns at its end do nothing until more text comes."""
+    shown = line.rstrip("\r")
+    return shown.rpartition("\r")[2] + ("\r" if shown != line else "")
