@@ -132,6 +132,8 @@ def main() -> None:
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=2,
+        # the proxy keeps its connections: one that we close in the moment it is used again costs a request
+        timeout_keep_alive=3600,
         proxy_headers=False,
     )
 

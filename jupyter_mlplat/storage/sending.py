@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from jupyter_mlplat.storage.opened import OpenedFile
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,20})-(\d{0,20})")
 
 BINARY = "application/octet-stream"
 UNTRUSTED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
