@@ -6,7 +6,8 @@ import {
   type JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { Dialog, showDialog } from '@jupyterlab/apputils';
-import { IPlatform } from '../tokens';
+import { IInstanceModel, IPlatform } from '../tokens';
+import type { InstanceModel } from './model';
 
 /** Whether the user wants to see how the instance is, instead of staying in a Lab without a server. */
 async function wantsToLeave({ trans }: IPlatform): Promise<boolean> {
@@ -25,10 +26,15 @@ export const connectionLostPlugin: JupyterFrontEndPlugin<IConnectionLost> = {
   id: 'jupyter-mlplat:connection-lost',
   description: 'Says that the instance has gone away, and leads to where it comes back.',
   autoStart: true,
-  requires: [IPlatform],
+  requires: [IPlatform, IInstanceModel],
   optional: [JupyterLab.IInfo],
   provides: IConnectionLost,
-  activate: (_: JupyterFrontEnd, platform: IPlatform, info: JupyterLab.IInfo | null): IConnectionLost => {
+  activate: (
+    _: JupyterFrontEnd,
+    platform: IPlatform,
+    model: InstanceModel,
+    info: JupyterLab.IInfo | null
+  ): IConnectionLost => {
     let isAsking = false;
     return async (manager, error, translator) => {
       const id = await platform.identity.then(
@@ -38,7 +44,7 @@ export const connectionLostPlugin: JupyterFrontEndPlugin<IConnectionLost> = {
       if (id === null) {
         return ConnectionLost(manager, error, translator);
       }
-      if (isAsking) {
+      if (isAsking || model.isLeaving) {
         return;
       }
       isAsking = true;

@@ -29,6 +29,8 @@ export class InstanceModel {
   choices: IFlavorChoice[] | null = null;
   /** Why it could not be read; null when it could. */
   error: unknown = null;
+  /** Whether this page is about to go to the console, because the server ends. */
+  isLeaving = false;
 
   refresh(): Promise<void> {
     return this._refresher.request();

@@ -7,6 +7,8 @@ import { CommandIDs, IImagesModel, IInstanceModel, IPlatform } from '../tokens';
 import { ViewWidget } from '../ui/panel';
 import { instanceIcon } from '../ui/icons';
 import type { ImagesModel } from '../images/model';
+import { leaveWithInstance } from './away';
+import type { IDesk } from './documents';
 import { InstanceModel } from './model';
 import { InstancePanel } from './panel';
 import { stopInstance } from './stop';
@@ -39,6 +41,8 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null
   ) => {
     const { trans } = platform;
+    const desk: IDesk = { app, documents, shell, restorer, state, window };
+    leaveWithInstance(platform, model, desk);
     const panel = new ViewWidget(platform, widget =>
       React.createElement(InstancePanel, { model, images, commands: app.commands, widget })
     );
@@ -58,7 +62,7 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
       label: trans.__('Stop the Instance…'),
       caption: trans.__('Save the open documents and stop this instance'),
       describedBy: { args: { type: 'object', properties: {} } },
-      execute: () => stopInstance(platform, model, { app, documents, shell, restorer, state, window })
+      execute: () => stopInstance(platform, model, desk)
     });
     app.commands.addCommand(CommandIDs.openConsole, {
       label: trans.__('Open the Console'),
