@@ -143,12 +143,6 @@ def test_what_cannot_run_is_not_sent(
     assert {(asked.method, asked.path) for asked in stage.asked} == {("GET", f"{API}/bundles")}
 
 
-def test_the_owners_limits_on_a_folder_hold(stage: Stage, client: Client, folder: Path) -> None:
-    stage.on("GET", "bundles", json_reply({"files": 1, "total_bytes": 1000}))
-    with pytest.raises(TooLarge, match="a job may have 1"):
-        client.jobs.submit(folder / "train digits!.ipynb")
-
-
 @given(st.text(max_size=80))
 def test_every_file_name_makes_a_valid_job_name(stem: str) -> None:
     name = job_name(stem)
