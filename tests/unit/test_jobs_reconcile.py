@@ -153,6 +153,7 @@ async def test_a_running_job_stops_when_asked(stages: Opened) -> None:
     await stage.jobs.stop(ALICE, job.id)
     await phase_is(stage, job.id, Phase.TERMINATED)
     working.cancel()
+    await asyncio.wait([working])
     assert stage.world.runs[job.id].state.value == "stopped"
     assert (await stage.happened(job.id))[-3:] == ["StopRequested", "Terminating", "Terminated"]
 
