@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Index, Select, func, or_, select, text
+from sqlalchemy import BigInteger, Index, Select, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -32,8 +32,8 @@ class ImageRow(Owned, Base):
     visibility: Mapped[str] = mapped_column(default=Visibility.PRIVATE)
     digest: Mapped[str | None] = mapped_column(index=True)
     parent_digest: Mapped[str | None]
-    size: Mapped[int] = mapped_column(default=0)
-    added: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    added: Mapped[int] = mapped_column(BigInteger, default=0)
     arch: Mapped[str] = mapped_column(default="x86_64")
     resource_categories: Mapped[list[Any]] = mapped_column(default=lambda: ["CPU"])
     preferred: Mapped[bool] = mapped_column(default=False)
