@@ -25,6 +25,8 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > BODY_BYTES:
+                while message.get("more_body"):  # most clients hear nothing before they have said all
+                    message = await receive()
                 words = f"The body of a request may have {BODY_BYTES:,} bytes. Put data into a job's folder or storage."
                 # FastAPI passes on this kind of error alone while it reads a body
                 raise HTTPException(TooLarge.status, words)

@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from jupyter_mlplat.core.models import Line, Model, Moment, PageRequest
+from jupyter_mlplat.core.models import Line, Model, Moment, PageRequest, Word
 
 
 class AuditRecord(Model):
@@ -24,7 +22,7 @@ class AuditRecord(Model):
 
 
 class AuditFilter(PageRequest):
-    actor: Line | None = Field(default=None, max_length=255)
-    action: Line | None = Field(default=None, max_length=64)
-    noun: Line | None = Field(default=None, max_length=32)
-    resource_id: Line | None = Field(default=None, max_length=64)
+    actor: Line | None = None
+    action: Word | None = None
+    noun: Word | None = None
+    resource_id: Line | None = None

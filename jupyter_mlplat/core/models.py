@@ -21,8 +21,11 @@ ResourceName = Annotated[
 
 Description = Annotated[str, StringConstraints(max_length=512), AfterValidator(readable)]
 
-Line = Annotated[str, AfterValidator(one_line)]
-"""Text without line breaks and other control characters."""
+Line = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
+"""What a list is searched for: no line breaks and other control characters."""
+
+Word = Annotated[str, StringConstraints(max_length=64), AfterValidator(one_line)]
+"""The same for what is short."""
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(one_line)]
 """An id that leads to something else, which need not be there."""

@@ -3,8 +3,6 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.text import Rule
 from jupyter_mlplat.flavors.models import Category
@@ -101,7 +99,7 @@ class ImageDetail(Image):
 
 
 class ImageFilter(PageRequest):
-    name: Line | None = Field(default=None, max_length=200)
+    name: Line | None = None
     origin: Origin | None = None
     status: ImageStatus | None = None
     category: Category | None = None

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest, Reference, ResourceName
-from jupyter_mlplat.core.text import refused
+from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest, Reference, ResourceName, Word
+from jupyter_mlplat.core.text import one_line, refused
 
 
 class Status(StrEnum):
@@ -59,8 +59,8 @@ class Step(Model):
 
 
 class Tag(Model):
-    key: Annotated[Line, StringConstraints(min_length=1, max_length=128)]
-    value: Annotated[Line, StringConstraints(max_length=255)] = ""
+    key: Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(one_line)]
+    value: Annotated[str, StringConstraints(max_length=255), AfterValidator(one_line)] = ""
 
 
 def _one_value_a_key(tags: list[Tag]) -> list[Tag]:
@@ -124,11 +124,11 @@ class Instance(Model):
 class InstanceFilter(PageRequest):
     """Filters of a list of instances; `name` matches anywhere in the name, `tag` is KEY or KEY=VALUE."""
 
-    name: Line | None = Field(default=None, max_length=64)
-    owner: Line | None = Field(default=None, max_length=255)
+    name: Word | None = None
+    owner: Line | None = None
     status: Status | None = None
-    flavor: Line | None = Field(default=None, max_length=64)
-    image_id: Line | None = Field(default=None, max_length=64)
-    tag: Line | None = Field(default=None, max_length=400)
+    flavor: Word | None = None
+    image_id: Word | None = None
+    tag: Line | None = None
     sort_key: Literal["name", "status", "flavor", "created_at", "updated_at"] = "created_at"
     sort_dir: Literal["asc", "desc"] = "desc"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest, Reference, ResourceName
+from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, Reference, ResourceName, Word
 from jupyter_mlplat.core.text import Rule, refused, whole
 
 Scalar = bool | int | float | str
@@ -132,9 +132,9 @@ class MetricPoint(Model):
 
 
 class JobFilter(PageRequest):
-    name: Line | None = Field(default=None, max_length=64)
+    name: Word | None = None
     phase: Phase | None = None
-    instance_id: Line | None = Field(default=None, max_length=64)
+    instance_id: Word | None = None
     sort_key: Literal["name", "created_at", "number"] = "created_at"
     sort_dir: Literal["asc", "desc"] = "desc"
 
