@@ -17,15 +17,14 @@ class Platform implements IPlatform {
     readonly language: string
   ) {
     this.events = new EventStream(client.transport);
-    this.identity = client.identity();
-    this.identity.then(
-      () => void this.events.run(),
-      () => undefined // Each panel says so in its own words.
-    );
   }
 
   readonly events: EventStream;
-  readonly identity: Promise<IIdentity>;
+
+  get identity(): Promise<IIdentity> {
+    this._identity ??= this._identify();
+    return this._identity;
+  }
 
   flavors(): Promise<IFlavorOffer[]> {
     this._flavors ??= this.client.flavors().catch(error => {
@@ -42,6 +41,18 @@ class Platform implements IPlatform {
     (tab ?? window).location.href = URLExt.join(console, path);
   }
 
+  private async _identify(): Promise<IIdentity> {
+    try {
+      const identity = await this.client.identity();
+      void this.events.run();
+      return identity;
+    } catch (error) {
+      this._identity = null;
+      throw error;
+    }
+  }
+
+  private _identity: Promise<IIdentity> | null = null;
   private _flavors: Promise<IFlavorOffer[]> | null = null;
 }
 

@@ -15,7 +15,7 @@ export interface IPlatform {
   readonly trans: TranslationBundle;
   /** The language of Lab as a BCP 47 tag, for dates and times. */
   readonly language: string;
-  /** Who this server is. Rejects with an `ApiError` where the server is not part of a platform. */
+  /** Who this server is. Rejects with an `ApiError` where it does not say, and asks anew the next time. */
   readonly identity: Promise<IIdentity>;
   /** The catalogue of flavors, read once a page. */
   flavors(): Promise<IFlavorOffer[]>;

@@ -8,6 +8,8 @@ const SHORTEST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 /** The platform sends a comment every 15 s; a stream that is silent for longer is dead, whatever the proxy between says. */
 const SILENCE_MS = 20_000;
+/** A page out of sight gives up its connection after this: browsers allow only a few to one address. */
+const OUT_OF_SIGHT_MS = 60_000;
 
 /**
  * The one event stream of this page. It reconnects by itself and asks for what it missed.
@@ -41,7 +43,9 @@ export class EventStream implements IDisposable {
   /** Connect, and stay connected until disposed. */
   async run(): Promise<void> {
     let wait = SHORTEST_WAIT_MS;
+    document.addEventListener('visibilitychange', () => this._mindSight(), { signal: this._abort.signal });
     while (!this.isDisposed) {
+      await inSight();
       try {
         await this._connectOnce(() => (wait = SHORTEST_WAIT_MS));
       } catch {
@@ -50,6 +54,13 @@ export class EventStream implements IDisposable {
       this._setConnected(false);
       await new Promise(resolve => setTimeout(resolve, wait));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    }
+  }
+
+  private _mindSight(): void {
+    clearTimeout(this._sightTimer);
+    if (document.visibilityState === 'hidden') {
+      this._sightTimer = window.setTimeout(() => this._watchdog?.stop(), OUT_OF_SIGHT_MS);
     }
   }
 
@@ -101,8 +112,23 @@ export class EventStream implements IDisposable {
 
   private _abort = new AbortController();
   private _watchdog: Watchdog | null = null;
+  private _sightTimer = 0;
   private _lastId: string | null = null;
   private _isConnected = false;
+}
+
+/** Resolves when this page is in sight. */
+function inSight(): Promise<void> {
+  return new Promise(resolve => {
+    const look = () => {
+      if (document.visibilityState !== 'hidden') {
+        document.removeEventListener('visibilitychange', look);
+        resolve();
+      }
+    };
+    document.addEventListener('visibilitychange', look);
+    look();
+  });
 }
 
 /** Aborts when it has not been fed for a while, or when its parent does. */

@@ -51,8 +51,9 @@ export class Transport {
     let response: Response;
     try {
       response = await ServerConnection.makeRequest(url, request, this.settings);
-    } catch (error) {
-      throw this._unreachable(error);
+    } catch {
+      // Lab wraps whatever happened, also an abort, into an error of the network.
+      throw init.signal?.aborted ? new DOMException('aborted', 'AbortError') : this._noAnswer();
     }
     if (response.status >= 502) {
       this.unreachable.emit();
@@ -91,7 +92,7 @@ export class Transport {
       this._authorise(request);
       request.setRequestHeader('Content-Type', 'application/octet-stream');
       request.upload.onprogress = event => progress(event.loaded);
-      request.onerror = () => reject(this._unreachable(null));
+      request.onerror = () => reject(this._noAnswer());
       request.onabort = () => reject(new DOMException('aborted', 'AbortError'));
       request.onload = () => {
         const done = request.status >= 200 && request.status < 300;
@@ -110,13 +111,6 @@ export class Transport {
     if (xsrf) {
       request.setRequestHeader('X-XSRFToken', xsrf);
     }
-  }
-
-  private _unreachable(error: unknown): Error {
-    if (error instanceof DOMException && error.name === 'AbortError') {
-      return error;
-    }
-    return this._noAnswer();
   }
 
   private _noAnswer(): ApiError {

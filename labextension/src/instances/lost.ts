@@ -38,7 +38,7 @@ export const connectionLostPlugin: JupyterFrontEndPlugin<IConnectionLost> = {
     let isAsking = false;
     return async (manager, error, translator) => {
       const id = await platform.identity.then(
-        identity => identity.instance_id,
+        identity => identity.instance_id || null,
         () => null
       );
       if (id === null) {

@@ -56,14 +56,32 @@ export class InstanceModel {
 
   /** Ask for another flavor; the switch itself is seen as the instance changes. */
   async switchTo(flavor: string, restart: boolean): Promise<void> {
+    const id = await this.id();
     // The answer may be older than what the events have told meanwhile, so it is not shown.
-    await this.platform.client.switchFlavor(await this.id(), flavor, restart);
+    const ask = () => this.platform.client.switchFlavor(id, flavor, restart);
+    if (restart) {
+      await this._leaveWith(ask);
+      return;
+    }
+    await ask();
     this._wantedFlavor = flavor;
     await this.refresh();
   }
 
   async stop(): Promise<void> {
-    await this.platform.client.stopInstance(await this.id());
+    const id = await this.id();
+    await this._leaveWith(() => this.platform.client.stopInstance(id));
+  }
+
+  /** Ask for something that ends the server: from then on whoever asked leads this page away. */
+  private async _leaveWith(ask: () => Promise<unknown>): Promise<void> {
+    this.isLeaving = true;
+    try {
+      await ask();
+    } catch (error) {
+      this.isLeaving = false;
+      throw error;
+    }
   }
 
   private async _load(): Promise<void> {

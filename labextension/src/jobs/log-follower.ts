@@ -17,7 +17,6 @@ export class LogFollower implements IDisposable {
     private readonly isOver: () => boolean
   ) {
     events.connected.connect(this._onConnected, this);
-    void this._run();
   }
 
   /** Emitted at most ten times a second. */
@@ -30,6 +29,19 @@ export class LogFollower implements IDisposable {
     return this._abort.signal.aborted;
   }
 
+  /** Follow the log, from where it was left. */
+  start(): void {
+    if (this.state !== 'ended') {
+      void this._run(++this._turn);
+    }
+  }
+
+  /** Let the connection go. */
+  pause(): void {
+    this._turn += 1;
+    this._stream.abort();
+  }
+
   dispose(): void {
     this._abort.abort();
     this._stream.abort();
@@ -37,10 +49,10 @@ export class LogFollower implements IDisposable {
     Signal.clearData(this);
   }
 
-  private async _run(): Promise<void> {
-    while (!this.isDisposed) {
+  private async _run(turn: number): Promise<void> {
+    while (!this.isDisposed && turn === this._turn) {
       const over = this.isOver();
-      if ((await this._follow()) && over) {
+      if ((await this._follow()) && over && turn === this._turn) {
         this._become('ended');
         return;
       }
@@ -79,9 +91,10 @@ export class LogFollower implements IDisposable {
 
   /** The platform was away: what it was sending has ended, though a proxy may not say so. */
   private _onConnected(_: EventStream, connected: boolean): void {
-    if (connected) {
+    if (connected && this._wasAway) {
       this._stream.abort();
     }
+    this._wasAway = !connected;
   }
 
   private _become(state: LogFollower['state']): void {
@@ -99,6 +112,8 @@ export class LogFollower implements IDisposable {
   private _abort = new AbortController();
   private _stream = new AbortController();
   private _decoder = new TextDecoder();
+  private _wasAway = false;
+  private _turn = 0;
   private _offset = 0;
   private _timer = 0;
 }

@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { IJob } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox } from '../ui/feedback';
+import { useInSight, type ViewWidget } from '../ui/panel';
 import { LogSearch } from './log-buffer';
 import { LogFollower } from './log-follower';
 import { LogView } from './log-view';
@@ -10,13 +11,14 @@ import type { JobPageModel } from './page-model';
 import { isOver } from './words';
 
 /** What the job prints: follows it, searches it, wraps it. */
-export function LogsTab({ model }: { model: JobPageModel }): JSX.Element {
+export function LogsTab({ model, widget }: { model: JobPageModel; widget: ViewWidget }): JSX.Element {
+  const inSight = useInSight(widget);
   useModel(model);
   const [node, setNode] = React.useState(0);
   if (!model.job) {
     return <></>;
   }
-  return <Log key={node} model={model} job={model.job} node={node} setNode={setNode} />;
+  return <Log key={node} model={model} job={model.job} node={node} setNode={setNode} inSight={inSight} />;
 }
 
 interface ILogProps {
@@ -24,13 +26,21 @@ interface ILogProps {
   job: IJob;
   node: number;
   setNode: (node: number) => void;
+  inSight: boolean;
 }
 
-function Log({ model, job, node, setNode }: ILogProps): JSX.Element {
+function Log({ model, job, node, setNode, inSight }: ILogProps): JSX.Element {
   const { client, events } = usePlatform();
   const follower = useFollower(
     () => new LogFollower(client, events, model.id, node, () => !model.job || isOver(model.job))
   );
+  React.useEffect(() => {
+    if (inSight) {
+      follower?.start();
+      return () => follower?.pause();
+    }
+    return undefined;
+  }, [inSight, follower]);
   const [wrap, setWrap] = React.useState(false);
   const [isFollowing, setFollowing] = React.useState(true);
   const [query, setQuery] = React.useState('');

@@ -91,7 +91,7 @@ export class JobPage extends Widget {
       this._tabs.set(name, widget);
     };
     this._tabs.set('notebook', new LiveNotebook(platform, model, this.rendering));
-    view('logs', () => React.createElement(LogsTab, { model }));
+    view('logs', widget => React.createElement(LogsTab, { model, widget }));
     view('metrics', widget => React.createElement(MetricsTab, { model, widget }));
     view('files', widget => React.createElement(FilesTab, { model, widget }));
     view('details', widget => React.createElement(DetailsTab, { model, widget }));
