@@ -16,6 +16,7 @@ from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.server_extension.environment import environment_of, process_environment, read_runtime
 
 PYTHON = "python3"
+LONGEST_NAME = 24
 
 
 class CannotStartKernel(HTTPError):
@@ -55,7 +56,7 @@ class EnvironmentKernelSpecManager(KernelSpecManager):
     def _python(self) -> KernelSpec:
         runtime = read_runtime()
         environment = Path(runtime["environment"])
-        image = (runtime.get("image") or {}).get("name") or "environment"
+        image = _short((runtime.get("image") or {}).get("name") or "environment")
         return self.kernel_spec_class(
             argv=[str(environment / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             name=PYTHON,
@@ -133,3 +134,8 @@ def _python_resources(environment: Path) -> Path:
 
 def _session_name(given: dict[str, str]) -> dict[str, str]:
     return {name: given[name] for name in ("JPY_SESSION_NAME",) if name in given}
+
+
+def _short(image: str) -> str:
+    """The name of an image as the launcher has room for it: the long tags of the presets are left out."""
+    return image if len(image) <= LONGEST_NAME else image.partition(":")[0]

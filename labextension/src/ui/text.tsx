@@ -20,8 +20,17 @@ export function Name(props: { children: string; className?: string }): JSX.Eleme
   const [head, tail] = splitName(props.children);
   return (
     <span className={`mlp-name ${props.className ?? ''}`} title={props.children}>
-      <span className="mlp-name-head">{head}</span>
-      {tail && <span className="mlp-name-tail">{tail}</span>}
+      <span className="mlp-name-head" aria-hidden={tail !== ''}>
+        {head}
+      </span>
+      {tail && (
+        <>
+          <span className="mlp-name-tail" aria-hidden="true">
+            {tail}
+          </span>
+          <span className="mlp-unseen">{props.children}</span>
+        </>
+      )}
     </span>
   );
 }
