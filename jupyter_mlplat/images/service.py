@@ -95,7 +95,7 @@ class ImageService:
         if row.saving_image_id:
             raise Conflict(f"An image of {row.name} is being saved already. Wait until that is done.")
         if row.status != Status.RUNNING or row.target != Target.RUNNING or row.switching:
-            raise Conflict(f"{row.name} is {row.status}; only a running instance can be saved as an image.")
+            raise Conflict(f"{row.name} is {row.situation}; only a running instance can be saved as an image.")
         return row
 
     async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave) -> None:

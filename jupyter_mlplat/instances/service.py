@@ -105,7 +105,7 @@ class InstanceService:
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:start", instance_id)
             if row.status not in STARTABLE or row.target == Target.DELETED:
-                raise Conflict(f"{row.name} is {row.status}; only a stopped instance can be started.")
+                raise Conflict(f"{row.name} is {row.situation}; only a stopped instance can be started.")
             row.target, row.restarts, row.status_message = Target.RUNNING, 0, ""
             if row.status != Status.STOPPED:
                 row.status = Status.STOPPED
@@ -119,7 +119,7 @@ class InstanceService:
             row = await self._row(session, actor, "instance:stop", instance_id)
             _refuse_while_saving(row)
             if row.status not in STOPPABLE or row.target != Target.RUNNING:
-                raise Conflict(f"{row.name} is {row.status}; only a running instance can be stopped.")
+                raise Conflict(f"{row.name} is {row.situation}; only a running instance can be stopped.")
             row.target = Target.STOPPED
             _audit(session, actor, "instance:stop", row)
             events.emit(session, "instance", row.id, row.owner, "StopRequested", f"{actor.user} asked to stop it")
@@ -148,7 +148,7 @@ class InstanceService:
             row = await self._row(session, actor, "instance:switch", instance_id)
             _refuse_while_saving(row)
             if row.status not in SWITCHABLE or row.switching or row.target == Target.DELETED:
-                raise Conflict(f"{row.name} is {row.status}; wait until it is running or stopped, then switch.")
+                raise Conflict(f"{row.name} is {row.situation}; wait until it is running or stopped, then switch.")
             image = await self._image(session, actor, wanted.image_id) if wanted.image_id else None
             if image is not None and image.id == row.image_id:
                 image = None

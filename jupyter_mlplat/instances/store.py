@@ -46,6 +46,17 @@ class InstanceRow(Owned, Base):
     def switching(self) -> bool:
         return self.target_image_id is not None or self.target_flavor is not None
 
+    @property
+    def situation(self) -> str:
+        """Completes "NAME is …" for who asks for something that it does not admit: what is under way, else its status."""
+        if self.target == Target.DELETED:
+            return "being deleted"
+        if self.switching:
+            return "being switched"
+        if self.status == Status.RUNNING and self.target == Target.STOPPED:
+            return "being stopped"
+        return self.status
+
 
 class PermitRow(Base):
     """A single-use permit with which the Hub may spawn one instance's server."""
