@@ -48,7 +48,7 @@ class InstanceRow(Owned, Base):
 
     @property
     def situation(self) -> str:
-        """Completes "NAME is …" for who asks for something that it does not admit: what is under way, else its status."""
+        """What "NAME is …" goes on with, for who asks for what it does not admit: what is under way, else its status."""
         if self.target == Target.DELETED:
             return "being deleted"
         if self.switching:
