@@ -2,18 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LAB := .venv/.lab
 
 .PHONY: setup up down demo test check format lock screenshots bench-embedded clean
 
-setup: $(READY)
+setup: $(READY) $(LAB)
 
-$(READY): pyproject.toml requirements-dev.lock package.json package-lock.json
+$(READY): pyproject.toml requirements-dev.lock package-lock.json
 	$(PYTHON) scripts/require.py
 	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet "uv>=0.8")
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
 	npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(LAB): $(READY) package.json $(shell find labextension scripts -type f)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-builder develop --overwrite .
 	touch $@
 
 up: setup

@@ -12,6 +12,8 @@ from jupyter_mlplat.http import Caller, Parts, Services
 
 router = APIRouter(tags=["events"])
 
+PING_SECONDS = 15
+
 
 @router.get(
     "/events",
@@ -27,7 +29,12 @@ async def stream(
 ) -> EventSourceResponse:
     """What changes from now on (or after event `after`, or the Last-Event-ID of a connection that broke off)."""
     since = last_event_id if last_event_id is not None else after
-    return EventSourceResponse(_stream(parts, actor.user, since), ping=15)
+    return EventSourceResponse(_stream(parts, actor.user, since), ping=PING_SECONDS, ping_message_factory=_ping)
+
+
+def _ping() -> ServerSentEvent:
+    """A sign of life that a page can hear: the proxy keeps a stream open whose platform is gone."""
+    return ServerSentEvent(event="ping", data="{}")
 
 
 async def _stream(parts: Services, user: str, since: int | None) -> AsyncIterator[ServerSentEvent]:

@@ -7,10 +7,13 @@ import { say } from './words.js';
 
 const PAUSE = 250;
 const RETRY = 3000;
+/** The platform says something every 15 s; a stream that is silent for longer has lost it. */
+const SILENCE = 35000;
 const rendered = new Map();
 let asking = false;
 let wanted = false;
 let stream;
+let silence;
 let pressed = false;
 
 /** Nouns that this page shows: `instance`, or `instance:ID` for one of them. */
@@ -51,6 +54,7 @@ async function apply(answer) {
     location.reload();
   } else if (answer.status === 401) {
     stream?.close();
+    clearTimeout(silence);
     notice('session', say('Your session has ended.'), true);
   } else if (answer.status >= 500) {
     throw new Error('The page cannot be had now.');
@@ -93,12 +97,22 @@ function swap(part, news) {
   part.dispatchEvent(new CustomEvent('exchanged', { bubbles: true }));
 }
 
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(listen, SILENCE);
+}
+
 function listen() {
   stream?.close();
+  clearTimeout(silence);
   if (!nouns.length || document.hidden) {
     return;
   }
   stream = new EventSource(`${base}v1/events`);
+  heard();
+  for (const kind of ['open', 'hello', 'changed', 'touched', 'ping']) {
+    stream.addEventListener(kind, heard);
+  }
   for (const kind of ['changed', 'touched']) {
     stream.addEventListener(kind, event => concerns(JSON.parse(event.data)) && refresh());
   }
