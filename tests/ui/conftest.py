@@ -89,8 +89,11 @@ def open_page(console: Stage, chromium: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
-    """The platform that all tests here share."""
-    with running_platform(tmp_path_factory.mktemp("platform") / "data") as platform:
+    """The platform that all tests here share. Maria is an administrator of it."""
+    data_dir = tmp_path_factory.mktemp("platform") / "data"
+    data_dir.mkdir()
+    (data_dir / "config.toml").write_text('[platform]\nadmins = ["maria"]\n')
+    with running_platform(data_dir) as platform:
         yield platform
 
 

@@ -39,6 +39,12 @@ class LabWindow:
         """The tab of a document in the main area."""
         return self.page.locator("#jp-main-dock-panel .lm-TabBar-tab").filter(has_text=name)
 
+    def choose(self, menu: str, *entries: str) -> None:
+        """An entry of a menu of the top bar, by way of the menus that it is in."""
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        for entry in entries:
+            self.page.locator(".lm-Menu-item").filter(has_text=re.compile(f"^{entry}")).first.click()
+
     def new_notebook(self) -> None:
         self.page.locator(".jp-LauncherCard[data-category=Notebook]").click()
         self._wait_for_kernel()
@@ -76,14 +82,17 @@ class LabWindow:
         expect(cell.locator(".jp-InputPrompt")).to_have_text(DONE)
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
+    def save(self) -> None:
+        self.page.keyboard.press("Control+s")
+        self._wait_for_save()
+
     def save_as(self, name: str) -> None:
         """Save a new notebook; Lab asks for its name."""
         self.page.keyboard.press("Control+s")
         self.dialog.get_by_role("textbox").fill(name)
         self.dialog.get_by_role("button", name="Rename and Save").click()
-        expect(self.dialog).to_have_count(0)
         expect(self.tab(name)).to_be_visible()
-        expect(self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+        self._wait_for_save()
 
     def switch_flavor(self, label: str) -> None:
         """In the top bar, to a flavor that applies at once."""
@@ -112,6 +121,10 @@ class LabWindow:
 
     def _file(self, name: str) -> Locator:
         return self.page.locator(".jp-DirListing-item").filter(has_text=re.compile(f"^{re.escape(name)}"))
+
+    def _wait_for_save(self) -> None:
+        expect(self.dialog).to_have_count(0)
+        expect(self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
 
     def _wait_for_kernel(self) -> None:
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")

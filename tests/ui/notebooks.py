@@ -1,5 +1,6 @@
 """Notebooks that people upload: each with what it needs beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ MODULE = '''"""How a loss falls."""
 def loss_at(epoch: int, rate: float) -> float:
     return 1 / (1 + rate * epoch)
 '''
+TITLE = "# A small training\n\nLogs the loss of every epoch."
 PARAMETERS = "epochs = 3  # how often the data is seen\nrate = 0.5\nverbose = True"
 LOOP = """import mlplat
 from curve import loss_at
@@ -31,26 +33,22 @@ Path(os.environ["MLPLAT_OUTPUT_DIR"], "report.txt").write_text(f"loss {loss:.3f}
 
 def training(folder: Path, *more: str) -> list[Path]:
     """`train.ipynb`, which has parameters and logs metrics, and the module that it imports; `more` cells at its end."""
-    notebook = folder / "train.ipynb"
-    cells = [
-        new_markdown_cell("# A small training\n\nLogs the loss of every epoch."),
-        new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
-        *map(new_code_cell, (LOOP, REPORT, *more)),
-    ]
-    _write(notebook, cells)
-    module = folder / "curve.py"
+    notebook, module = folder / "train.ipynb", folder / "curve.py"
+    write_notebook(notebook, TITLE, PARAMETERS, [LOOP, REPORT, *more])
     module.write_text(MODULE)
     return [notebook, module]
 
 
 def failing(folder: Path) -> Path:
-    """`broken.ipynb`, whose second cell raises an error."""
+    """`broken.ipynb`, whose last cell but one raises an error."""
     notebook = folder / "broken.ipynb"
-    cells = ["rows = 0\nprint('reading')", "mean = 1 / rows", "print('never reached')"]
-    _write(notebook, [new_code_cell(cell) for cell in cells])
+    cells = ["measures = []\nprint('reading')", "mean = sum(measures) / len(measures)", "print('never reached')"]
+    write_notebook(notebook, "# Clean the measures", "column = 'width'", cells)
     return notebook
 
 
-def _write(path: Path, cells: list[nbformat.NotebookNode]) -> None:
+def write_notebook(path: Path, title: str, parameters: str, cells: Sequence[str]) -> None:
+    """A notebook of a title, a cell of parameters and others."""
+    first = [new_markdown_cell(title), new_code_cell(parameters, metadata={"tags": ["parameters"]})]
     metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
-    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    nbformat.write(new_notebook(cells=[*first, *map(new_code_cell, cells)], metadata=metadata), path)

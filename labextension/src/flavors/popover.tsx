@@ -91,8 +91,8 @@ function Choice({ choice, target, pick }: IChoiceProps): JSX.Element {
         ? trans.__('In use now')
         : flavor.sold_out
           ? flavor.reason
-            ? trans.__('Sold out: %1', flavor.reason)
-            : trans.__('Sold out')
+            ? trans.__('Not free: %1', flavor.reason)
+            : trans.__('Not free')
           : choice.note;
   return (
     <button

@@ -46,7 +46,7 @@ function Readings({ readings }: { readings: IReadings }): JSX.Element {
     <div className="mlp-meters">
       <Meter
         name={trans.__('CPU')}
-        value={trans.__('%1 of %2 cores', cpu.used.toFixed(1), cpu.cores)}
+        value={trans._n('%2 of 1 core', '%2 of %1 cores', cpu.cores, cpu.used.toFixed(1))}
         share={cpu.used / Math.max(cpu.cores, 1)}
       />
       <Meter

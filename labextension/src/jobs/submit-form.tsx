@@ -131,7 +131,7 @@ function FlavorField({ draft, set, flavors }: IEditProps & { flavors: IFlavorOff
         {flavors.map(flavor => (
           <option key={flavor.id} value={flavor.id} disabled={flavor.sold_out} title={flavor.reason ?? undefined}>
             {flavorLabel(flavor)}
-            {flavor.sold_out ? ` – ${flavor.reason ?? trans.__('sold out')}` : ''}
+            {flavor.sold_out ? ` – ${flavor.reason ?? trans.__('not free')}` : ''}
           </option>
         ))}
       </HTMLSelect>
