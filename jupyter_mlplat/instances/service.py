@@ -220,7 +220,7 @@ class InstanceService:
             raise InvalidInput(f"There is no image {image_id!r}. `mlplat image list` shows those that you can use.")
         require(actor, "image:use", owner=image.owner, resource_id=image.id, public=image.public)
         if image.status != ImageStatus.ACTIVE:
-            raise Conflict(f"Image {image.full_name} is {image.status}; wait until it is ACTIVE.")
+            raise Conflict(f"Image {image.full_name} is {image.status}; only an ACTIVE one can be used.")
         return image
 
     async def _check_name(self, session: AsyncSession, owner: str, name: str) -> None:
@@ -230,7 +230,7 @@ class InstanceService:
     async def _check_quota(self, session: AsyncSession, owner: str) -> None:
         limit = self.settings.instance_quota
         if await store.count(session, owner) >= limit:
-            raise QuotaExceeded(f"You have {limit} instances, as many as your quota allows. Delete one first.")
+            raise QuotaExceeded(f"You have as many instances as your quota allows: {limit}. Delete one first.")
 
 
 def _refuse_while_saving(row: InstanceRow) -> None:

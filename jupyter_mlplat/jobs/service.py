@@ -137,13 +137,13 @@ class JobService:
             raise InvalidInput(f"There is no image {image_id!r}. `mlplat image list` shows those that you can use.")
         require(actor, "image:use", owner=image.owner, resource_id=image.id, public=image.public)
         if image.status != ImageStatus.ACTIVE:
-            raise Conflict(f"Image {image.full_name} is {image.status}; wait until it is ACTIVE.")
+            raise Conflict(f"Image {image.full_name} is {image.status}; only an ACTIVE one can be used.")
         return image
 
     async def _check_quota(self, session: AsyncSession, owner: str) -> None:
         limit = self.settings.running_job_quota
         if await store.count_unfinished(session, owner) >= limit:
-            raise QuotaExceeded(f"You have {limit} jobs under way, as many as your quota allows. Wait, or stop one.")
+            raise QuotaExceeded(f"You have as many jobs under way as your quota allows: {limit}. Wait, or stop one.")
 
     async def _check_channels(self, owner: str, wanted: JobCreate) -> None:
         for channels in (wanted.inputs, wanted.outputs):
