@@ -48,7 +48,7 @@ class InstanceRow(Owned, Base):
 
     @property
     def situation(self) -> str:
-        """What "NAME is …" goes on with, for who asks for what it does not admit: what is under way, else its status."""
+        """What "NAME is …" goes on with where something is not admitted: what is under way, else its status."""
         if self.target == Target.DELETED:
             return "being deleted"
         if self.switching:
