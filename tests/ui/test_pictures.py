@@ -163,7 +163,7 @@ def in_the_dark(sign_in: SignIn, instance: Instance, take: Take) -> None:
     lab = LabWindow(page)
     lab.enter(instance)
     lab.choose("Settings", "Theme", "JupyterLab Dark")
-    expect(page.locator("body[data-jp-theme-light=false]")).to_be_visible()
+    expect(page.locator("body[data-jp-theme-light=false]")).to_have_count(1)
     expect(lab.job_tab("Metrics").get_by_role("img").first).to_be_visible()
     with_readings(lab)
     take(page, "lab-job-metrics-dark")
