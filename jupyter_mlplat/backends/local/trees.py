@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ from jupyter_mlplat.errors import AlreadyExists
 from jupyter_mlplat.oci.apply import apply_layer
 from jupyter_mlplat.oci.disk import locked, no_space_in_words, try_lock
 from jupyter_mlplat.oci.layout import Layout
-from jupyter_mlplat.oci.manifest import hex_of
+from jupyter_mlplat.oci.manifest import Descriptor, Manifest, hex_of
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many are done."""
@@ -187,17 +187,43 @@ class Trees:
         def read(count: int) -> None:
             nonlocal done
             done += count
-            progress(done, manifest.size)
+            progress(done, total)
 
         try:
-            (partial / "env").mkdir(parents=True)
+            partial.mkdir(parents=True)
             with no_space_in_words("the image could not be unpacked"):
-                for layer in manifest.layers:
+                missing = self._begin(manifest, partial / "env")
+                total = sum(layer.size for layer in missing)
+                for layer in missing:
                     blob = self._layout.blob(layer.digest)
                     apply_layer(blob, layer.digest, partial / "env", prefix=PREFIX, read=read)
                 self._complete(digest, partial)
         finally:
             self.discard(partial)
+
+    def _begin(self, manifest: Manifest, target: Path) -> Sequence[Descriptor]:
+        """Make `target` a copy of the prepared image with the most layers in common; the layers still missing in it."""
+        for digest, shared in self._bases(manifest):
+            try:
+                with locked(self._lock(digest), shared=True):
+                    if self.is_ready(digest):
+                        check_shared(self.environment(digest), self.index(digest))
+                        copy_environment(self.environment(digest), self.index(digest), target)
+                        return manifest.layers[shared:]
+            except Damaged:
+                self.discard(target)
+        target.mkdir()
+        return manifest.layers
+
+    def _bases(self, manifest: Manifest) -> list[tuple[str, int]]:
+        """The prepared images on which this one stands, each with how many layers it has, nearest first."""
+        found = {}
+        for entry in self._layout.entries():
+            if self.is_ready(entry.digest):
+                layers = self._layout.manifest(entry.digest).layers
+                if len(layers) < len(manifest.layers) and manifest.layers[: len(layers)] == layers:
+                    found[entry.digest] = len(layers)
+        return sorted(found.items(), key=lambda base: -base[1])
 
     def _complete(self, digest: str, partial: Path) -> None:
         """Make the folder `partial`, whose env/ holds the files, the tree of the image."""
