@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
         yield platform
 
 
+def user_of(platform: RunningPlatform, name: str) -> Client:
+    """A client for a user, made in another thread: in this one Playwright's loop may be running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(platform.user, name).result()
+
+
 @pytest.fixture(scope="session")
 def grace(platform: RunningPlatform) -> Iterator[Client]:
-    with platform.user("grace") as client:
+    with user_of(platform, "grace") as client:
         yield client
 
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import SignIn
+from conftest import SignIn, user_of
 from lab_window import LabWindow
 from playwright.sync_api import Page, expect
 from seeds import Team
 
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.testing.platform import RunningPlatform
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(1200)]
 
@@ -19,8 +20,8 @@ IMAGE = "iris:1.0"
 
 
 @pytest.fixture(scope="session")
-def ada(platform: object, grace: Client) -> Iterator[Client]:
-    with platform.user("ada") as client:  # type: ignore[attr-defined]
+def ada(platform: RunningPlatform) -> Iterator[Client]:
+    with user_of(platform, "ada") as client:
         yield client
 
 

@@ -53,7 +53,15 @@ export function LogView(props: ILogViewProps): JSX.Element {
   const shown = Array.from({ length: Math.max(0, last - first) }, (_, index) => rows.row(first + index));
   const wide = wrap ? undefined : Math.ceil(buffer.longest * character) + 2 * PADDING;
   return (
-    <div className="mlp-log-view" ref={frame} onScroll={onScroll} tabIndex={0} aria-label={trans.__('Log')}>
+    <div
+      className="mlp-log-view"
+      ref={frame}
+      onScroll={onScroll}
+      tabIndex={0}
+      role="log"
+      aria-live="off"
+      aria-label={trans.__('Log')}
+    >
       <div className="mlp-log-lines" style={{ height: rows.count * ROW_HEIGHT, minWidth: wide }}>
         <div style={{ transform: `translateY(${first * ROW_HEIGHT}px)` }}>
           {shown.map((row, index) => (
