@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.stage import answers
 from benchmarks.table import Figure, compared
-from jupyter_mlplat.testing.platform import free_port, until
+from jupyter_mlplat.embedded.ports import free_port
+from jupyter_mlplat.testing.platform import until
 
 
 def lab_start(folder: Path, rounds: int) -> Figure:

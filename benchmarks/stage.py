@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 
 from jupyter_mlplat.embedded.node import find_node, proxy_bundle
-from jupyter_mlplat.testing.platform import free_port, until
+from jupyter_mlplat.embedded.ports import free_port
+from jupyter_mlplat.testing.platform import until
 
 
 class PlainHub:

@@ -1,6 +1,8 @@
 """The ports of one platform, all on 127.0.0.1."""
 
+import contextlib
 import errno
+import random
 import socket
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -13,6 +15,9 @@ from jupyter_mlplat.errors import Conflict, InvalidInput
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST = 10_000
+TRIES = 100
 INTERNAL = ("proxy_api", "hub", "platform")
 
 
@@ -59,13 +64,29 @@ def check_free(port: int) -> None:
         ) from error
 
 
+def free_port() -> int:
+    """A port that nobody listens on and that the system gives to nobody by itself.
+
+    One that it may give away would be lost to any connection made while the part that listens on it is restarted.
+    """
+    try:
+        first_given = int(GIVEN_AWAY.read_text().split()[0])
+    except OSError:
+        return _try_bind(0)
+    candidates = range(LOWEST, max(first_given, LOWEST + 1))
+    for port in random.sample(candidates, min(TRIES, len(candidates))):
+        with contextlib.suppress(OSError):
+            return _try_bind(port)
+    return _try_bind(0)
+
+
 def _kept_or_free(port: int | None, held: Collection[int]) -> int:
     if port is None:
-        return _try_bind(0)
+        return free_port()
     try:
         return port if port in held else _try_bind(port)
     except OSError:
-        return _try_bind(0)
+        return free_port()
 
 
 def _try_bind(port: int) -> int:

@@ -82,9 +82,11 @@ class ImageReconciler(Reconciler):
             await self._failed(resource_id, "The save failed in the platform. Try again; its log says more.")
 
     async def _begin(self, image_id: str) -> SaveSpec | None:
-        """Mark image and instance; None (and the image failed) where the instance no longer runs."""
+        """Mark image and instance; None where the save has ended meanwhile, or fails as the instance no longer runs."""
         async with self.database.transaction() as session:
             image, source = await self._pair(session, image_id)
+            if image.status not in (ImageStatus.INIT, ImageStatus.CREATING):
+                return None
             parent = await store.get(session, source.image_id) if source else None
             running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
             if running and source is not None and parent is not None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TypeVar
 import httpx
 
 from jupyter_mlplat.embedded.folder import DataFolder
+from jupyter_mlplat.embedded.ports import free_port
 from jupyter_mlplat.embedded.record import read_record
 from jupyter_mlplat.embedded.tokens import user_token
 from jupyter_mlplat.hub.logins import Logins, login_url
@@ -118,10 +118,3 @@ def running_platform(data_dir: Path) -> Iterator[RunningPlatform]:
         yield platform
     finally:
         platform.mlplat("down", "--jobs")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

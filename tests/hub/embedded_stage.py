@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,16 +18,12 @@ import pytest
 import jupyter_mlplat
 from jupyter_mlplat.core.processes import Process, alive
 from jupyter_mlplat.embedded import Status, control, down, status, up
+from jupyter_mlplat.embedded.ports import free_port
 from jupyter_mlplat.hub.nursery_client import NurseryUnreachable, ping
 from jupyter_mlplat.hub.records import read_record
 
 HERE = Path(__file__).parent
 SOURCES = Path(jupyter_mlplat.__file__).parent.parent
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def eventually(what: Callable[[], Any], seconds: float = 30) -> Any:

@@ -248,6 +248,18 @@ async def test_a_saved_image_has_what_was_installed(stages: Opened) -> None:
     assert await stage.happened(image.id) == ["SaveRequested", "Saving", "Saved"]
 
 
+async def test_word_of_a_save_that_comes_late_changes_nothing(stages: Opened) -> None:
+    stage = stages()
+    instance = await stage.running_instance()
+    image = await stage.images.save(ALICE, instance.id, ImageSave(name="mine", tag="1"))
+    late = [(part, one) for part in stage.work for one in await part.pending()]
+    await stage.settle()
+    for part, one in late:
+        await part.reconcile(one)
+    assert (await stage.images.get(ALICE, image.id)).status == ImageStatus.ACTIVE
+    assert (await now(stage, instance)).status == Status.RUNNING
+
+
 async def test_saving_twice_without_a_change_makes_no_second_layer(stages: Opened) -> None:
     stage = stages()
     instance = await stage.running_instance()
