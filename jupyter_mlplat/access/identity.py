@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 
-from jupyter_mlplat.errors import BackendFailure, NotAllowed, NotAuthenticated
+from jupyter_mlplat.errors import BackendFailure, MlplatError, NotAllowed, NotAuthenticated
 
 SERVICE_SCOPES = frozenset({"access:services", "access:services!service=mlplat"})
 _SERVER_SCOPE = re.compile(r"access:servers!server=([^/]+)/(.+)")
 CACHE_SECONDS = 5.0
+GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Identity:
 
 
 class HubIdentities:
-    """Asks the Hub whose a token is; an answer is good for 5 s, so a revoked token is refused within that time."""
+    """Asks the Hub whose a token is; an answer is good for 5 s, so a revoked token is refused within that time.
+
+    While the Hub does not answer (it is being restarted) the last answer is good for 60 s.
+    """
 
     def __init__(self, hub_api_url: str) -> None:
         self._client = httpx.AsyncClient(base_url=hub_api_url, timeout=10)
@@ -31,12 +35,21 @@ class HubIdentities:
 
     async def of_token(self, token: str) -> Identity:
         """The identity behind `token`; NotAuthenticated where the Hub knows none."""
-        known = self._known.get(token)
-        if known and known[0] > time.monotonic():
-            return known[1]
-        self._known = {key: value for key, value in self._known.items() if value[0] > time.monotonic()}
-        identity = read_identity(await self._ask(token))
-        self._known[token] = (time.monotonic() + CACHE_SECONDS, identity)
+        now = time.monotonic()
+        self._known = {key: value for key, value in self._known.items() if now - value[0] < GRACE_SECONDS}
+        asked, identity = self._known.get(token, (0.0, None))
+        if identity is not None and now - asked < CACHE_SECONDS:
+            return identity
+        try:
+            identity = read_identity(await self._ask(token))
+        except BackendFailure:
+            if identity is None:
+                raise
+            return identity
+        except MlplatError:
+            self._known.pop(token, None)
+            raise
+        self._known[token] = (now, identity)
         return identity
 
     async def _ask(self, token: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class RunningPlatform:
 
     def _answers(self) -> bool:
         try:
-            return self.owner.me().user != ""
+            return httpx.get(f"{self.url}/hub/api").is_success and self.owner.me().user != ""
         except Exception:  # whatever a part that is away makes of it
             return False
 
