@@ -3,7 +3,7 @@
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -45,11 +45,15 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}"
 
 
-def show(title: str, figures: Sequence[Figure]) -> None:
+def show(title: str, figures: Iterable[Figure]) -> None:
+    """Each row as it is measured (a run that breaks keeps what it has), then the whole table."""
+    console = Console(width=160)
     table = Table(title=f"{title} ({machine()})", title_justify="left")
     for column in ("what", "ours", "peer", "ratio", "reach", ""):
         table.add_column(column, no_wrap=column == "")
     for figure in figures:
         verdict = "reached" if figure.reached else "falls short"
-        table.add_row(figure.what, figure.ours, figure.peer, figure.ratio, figure.reach, verdict)
-    Console(width=160).print(table)
+        row = (figure.what, figure.ours, figure.peer, figure.ratio, figure.reach, verdict)
+        console.print(" | ".join(row), soft_wrap=True)
+        table.add_row(*row)
+    console.print(table)

@@ -33,7 +33,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """What an instance is made of, resolved by the platform. `image_digest` is that of its OCI manifest."""
+    """What an instance is made of, resolved by the platform. `image_digest` is that of its OCI manifest.
+
+    `image_reference` is where a container runtime pulls the image, digest included; empty on the local back end.
+    """
 
     instance_id: str
     owner: str
@@ -42,6 +45,7 @@ class InstanceSpec:
     image_digest: str
     image_name: str
     flavor: Flavor
+    image_reference: str = ""
     permit: str = ""
     """The single-use permit with which the Hub may spawn the server."""
 
@@ -63,15 +67,19 @@ class Observation:
 
 @dataclass(frozen=True)
 class ServerLaunch:
-    """What the Hub's spawner needs to start a server; the answer to a redeemed permit."""
+    """What the Hub's spawner needs to start a server; the answer to a redeemed permit.
+
+    The local back end fills in folders, cores and memory, the Kubernetes one the manifest of the pod.
+    """
 
     instance_id: str
     owner: str
-    work_dir: str
-    state_dir: str
+    work_dir: str = ""
+    state_dir: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     cpus: list[int] = field(default_factory=list)
     memory_bytes: int | None = None
+    pod: dict[str, Any] = field(default_factory=dict)
 
 
 class InstanceBackend(ABC):
@@ -126,6 +134,7 @@ class PresetImage:
     arch: str
     categories: tuple[str, ...]
     default: bool = False
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,7 @@ class SavedImage:
     size: int
     added: int
     packages: tuple[Package, ...]
+    reference: str = ""
 
 
 class ImageBackend(ABC):
@@ -199,6 +209,7 @@ class JobSpec:
     attempt: int
     parameters: dict[str, Scalar]
     environment: dict[str, str]
+    image_reference: str = ""
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
 

@@ -67,7 +67,10 @@ class ImageSave(Model):
 
 
 class Image(Model):
-    """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer."""
+    """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer.
+
+    `reference` is where a container runtime pulls it (`REGISTRY/REPOSITORY@DIGEST`); empty on the local back end.
+    """
 
     id: str
     name: str
@@ -81,6 +84,7 @@ class Image(Model):
     type: Literal["BUILD_IN", "DEDICATED"]
     visibility: Visibility
     digest: str | None
+    reference: str
     parent_digest: str | None
     size: int
     added: int

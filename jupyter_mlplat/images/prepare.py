@@ -56,4 +56,4 @@ def _describe(row: ImageRow, preset: PresetImage) -> None:
     row.status, row.status_message = ImageStatus.ACTIVE, ""
     row.description, row.size, row.arch = preset.description, preset.size, preset.arch
     row.resource_categories, row.preferred = list(preset.categories), preset.default
-    row.digest = preset.digest
+    row.digest, row.reference = preset.digest, preset.reference

@@ -124,7 +124,7 @@ class ImageReconciler(Reconciler):
             image, source = await self._pair(session, spec.image_id)
             image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
             image.digest, image.parent_digest = saved.digest, saved.parent_digest
-            image.size, image.added = saved.size, saved.added
+            image.reference, image.size, image.added = saved.reference, saved.size, saved.added
             image.packages = [package.model_dump() for package in saved.packages]
             unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
             events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")

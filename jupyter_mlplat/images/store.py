@@ -31,6 +31,7 @@ class ImageRow(Owned, Base):
     origin: Mapped[str]
     visibility: Mapped[str] = mapped_column(default=Visibility.PRIVATE)
     digest: Mapped[str | None] = mapped_column(index=True)
+    reference: Mapped[str] = mapped_column(default="")
     parent_digest: Mapped[str | None]
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     added: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -66,6 +67,7 @@ def to_model(row: ImageRow) -> Image:
         type="BUILD_IN" if row.origin == Origin.PRESET else "DEDICATED",
         visibility=Visibility(row.visibility),
         digest=row.digest,
+        reference=row.reference,
         parent_digest=row.parent_digest,
         size=row.size,
         added=row.added,

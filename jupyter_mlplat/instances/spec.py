@@ -14,6 +14,7 @@ def spec_of(row: InstanceRow, image: ImageRow, flavor: Flavor, permit: str = "")
         name=row.name,
         image_id=image.id,
         image_digest=image.digest or "",
+        image_reference=image.reference,
         image_name=image.full_name,
         flavor=flavor,
         permit=permit,

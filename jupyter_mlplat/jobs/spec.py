@@ -25,6 +25,7 @@ def spec_of(row: JobRow, image: ImageRow, flavor: Flavor, bundle: Path, inputs: 
         entry=row.entry,
         bundle=bundle,
         image_digest=image.digest or "",
+        image_reference=image.reference,
         flavor=flavor,
         nodes=row.nodes,
         attempt=row.attempt,
