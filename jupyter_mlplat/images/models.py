@@ -84,7 +84,7 @@ class Image(Model):
     type: Literal["BUILD_IN", "DEDICATED"]
     visibility: Visibility
     digest: str | None
-    reference: str
+    reference: str = ""
     parent_digest: str | None
     size: int
     added: int

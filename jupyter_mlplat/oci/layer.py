@@ -59,7 +59,7 @@ class _Tape:
         elif member.size <= _WHOLE or member.transform is not None:
             content, mode = _read_whole(member.path, member.source)
             content = member.transform(content) if member.transform else content
-            self._put(header(replace(member, size=len(content), mode=mode & 0o777)), content, padding(len(content)))
+            self._put(_as_found(member, len(content), mode), content, padding(len(content)))
             self._written(member.size)
         else:
             self._stream_file(member, member.source)
@@ -74,11 +74,11 @@ class _Tape:
         if self._size >= _CHUNK:
             self.flush()
 
-    def _stream_file(self, member: Member, source: Path) -> None:
+    def _stream_file(self, member: Member, source: str) -> None:
         descriptor = _open(member.path, source)
         try:
             before = os.fstat(descriptor)
-            self._put(header(replace(member, size=before.st_size, mode=before.st_mode & 0o777)))
+            self._put(_as_found(member, before.st_size, before.st_mode))
             self.flush()
             self._copy(member.path, descriptor, before.st_size)
             self._put(padding(before.st_size))
@@ -97,7 +97,13 @@ class _Tape:
             left -= len(chunk)
 
 
-def _read_whole(path: str, source: Path) -> tuple[bytes, int]:
+def _as_found(member: Member, size: int, mode: int) -> bytes:
+    """The header of a file as it was when it was opened, which may not be how it was when it was listed."""
+    same = size == member.size and mode & 0o777 == member.mode
+    return header(member if same else replace(member, size=size, mode=mode & 0o777))
+
+
+def _read_whole(path: str, source: str) -> tuple[bytes, int]:
     """The content and the mode of a small file, read again if it changes meanwhile."""
     for _ in range(_ATTEMPTS):
         descriptor = _open(path, source)
@@ -119,14 +125,14 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _open(path: str, source: Path) -> int:
+def _open(path: str, source: str) -> int:
     try:
         return os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceChanged(path) from error
     except OSError as error:
         # What was a file became a link meanwhile.
-        if source.is_symlink():
+        if Path(source).is_symlink():
             raise SourceChanged(path) from error
         raise
 

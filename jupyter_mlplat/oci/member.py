@@ -5,7 +5,6 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 
 BLOCK = 512
 _OCTAL_LIMIT = 8**11
@@ -26,7 +25,7 @@ class Kind(Enum):
 class Member:
     """An entry to write: `path` and a hard link's `target` are relative to the image's root, with /.
 
-    A file's bytes come from `source`, through `transform` where there is one. `mtime` is in whole seconds.
+    A file's bytes come from the file `source`, through `transform` where there is one. `mtime` is in whole seconds.
     """
 
     path: str
@@ -35,7 +34,7 @@ class Member:
     mtime: int = 0
     size: int = 0
     target: str = ""
-    source: Path | None = None
+    source: str | None = None
     transform: Callable[[bytes], bytes] | None = None
     xattrs: dict[str, bytes] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ Thing = TypeVar("Thing")
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
-GROWTH = 1.4
+PART = 0.05
 
 PATIENCE = 30.0
 """Seconds for which a wait lives with a platform that does not answer: a restart takes less."""
@@ -26,7 +26,8 @@ def wait_until(
 ) -> Thing:
     """What `read` gives once it is `done`; `seen` gets each reading. Raises WaitTimeout after `timeout` seconds.
 
-    `what` completes the sentence "Waited 60 s for …". Readings begin 0.2 s apart and slow down to 2 s.
+    `what` completes the sentence "Waited 60 s for …". Readings begin 0.2 s apart and slow down to
+    2 s, so that what has been true for a while is seen after at most a twentieth of the wait.
     """
     started = time.monotonic()
     answered = started
@@ -46,4 +47,4 @@ def wait_until(
         if timeout is not None and time.monotonic() + pause - started > timeout:
             raise WaitTimeout(f"Waited {timeout:g} s for {what}. It may still happen: look again later.")
         time.sleep(pause)
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
+        pause = min(max(FIRST_PAUSE, PART * (time.monotonic() - started)), LONGEST_PAUSE)

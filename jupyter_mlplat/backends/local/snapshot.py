@@ -55,9 +55,10 @@ class Snapshot:
 
     def same_as(self, other: "Snapshot") -> bool:
         """Whether nothing has moved between two looks. Status times do not count: a new hard link changes them."""
-        return {path: entry._replace(ctime_ns=0) for path, entry in self.entries.items()} == {
-            path: entry._replace(ctime_ns=0) for path, entry in other.entries.items()
-        }
+        return self.entries == other.entries or self._untimed() == other._untimed()
+
+    def _untimed(self) -> dict[str, Entry]:
+        return {path: entry._replace(ctime_ns=0) for path, entry in self.entries.items()}
 
     def store(self, path: Path) -> None:
         write_atomically(path, json.dumps(self.entries, separators=(",", ":")).encode())
@@ -227,27 +228,16 @@ def _member(environment: Path, path: str, entry: Entry, prefixes: tuple[str, ...
     place = f"{PREFIX}/{path}"
     if entry.kind != "f":
         return Member(place, _KINDS[entry.kind], mode=entry.mode, target=entry.target)
-    source = environment / path
     return Member(
         place,
         Kind.FILE,
         mode=entry.mode,
         mtime=_seconds(entry),
         size=entry.size,
-        source=source,
+        source=f"{environment}/{path}",
         transform=transform_of(path, entry.size, prefixes),
-        xattrs=_xattrs(source),
     )
 
 
 def _seconds(entry: Entry) -> int:
     return max(0, entry.mtime_ns // 1_000_000_000)
-
-
-def _xattrs(file: Path) -> dict[str, bytes]:
-    """The user's own extended attributes; none where the file system has none."""
-    try:
-        names = [name for name in os.listxattr(file, follow_symlinks=False) if name.startswith("user.")]
-        return {name: os.getxattr(file, name, follow_symlinks=False) for name in names}
-    except (AttributeError, OSError):
-        return {}
