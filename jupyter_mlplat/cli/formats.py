@@ -1,9 +1,14 @@
 """Times, sizes and states in words."""
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+_STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of characters that do something instead of being seen."""
+_REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _TONES = {
     "green": {"RUNNING", "ACTIVE", "COMPLETED", "OK", "UP"},
@@ -19,6 +24,19 @@ class Marked(NamedTuple):
 
     text: str
     style: str
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` with its control characters but `keep` as escapes: a file's name must not steer the terminal."""
+    return "".join(_escape(each) if _steers(each) and each not in keep else each for each in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in _STEERING or character in _REVERSING
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def state(name: str) -> Marked:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from jupyter_mlplat.cli.formats import Marked
+from jupyter_mlplat.cli.formats import Marked, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +36,7 @@ def show_fields(fields: Iterable[tuple[str, Cell]]) -> None:
 
 def print_marked(line: Sequence[Marked]) -> None:
     """One line of text, with its colours where somebody looks."""
+    line = [Marked(visible(part.text), part.style) for part in line]
     if not sys.stdout.isatty():
         say("".join(part.text for part in line))
         return
@@ -57,13 +58,13 @@ def show_json_line(value: Any) -> None:
 
 def say(words: str) -> None:
     """The result of a command in words."""
-    sys.stdout.write(words + "\n")
+    sys.stdout.write(visible(words, keep="\n\t") + "\n")
 
 
 def note(words: str) -> None:
     """Words beside the result, on stderr."""
     sys.stdout.flush()
-    sys.stderr.write(words + "\n")
+    sys.stderr.write(visible(words, keep="\n\t") + "\n")
     sys.stderr.flush()
 
 

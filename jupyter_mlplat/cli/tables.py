@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from jupyter_mlplat.cli.formats import Marked, middle_cut
+from jupyter_mlplat.cli.formats import Marked, middle_cut, visible
 from jupyter_mlplat.cli.output import Cell, note, print_marked
 
 Row = TypeVar("Row")
@@ -81,7 +81,8 @@ def fitted(columns: list[Drawn], width: int) -> list[Drawn]:
 
 def draw(column: Column[Row], rows: Sequence[Row]) -> Drawn:
     cells = [column.cell(row) for row in rows]
-    marked = [cell if isinstance(cell, Marked) else Marked(cell, "") for cell in cells]
+    plain = [cell if isinstance(cell, Marked) else Marked(cell, "") for cell in cells]
+    marked = [Marked(visible(cell.text), cell.style) for cell in plain]
     return Drawn(column.right, column.long, column.extra, [Marked(column.title, "bold"), *marked])
 
 

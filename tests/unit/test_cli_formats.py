@@ -118,3 +118,8 @@ def test_a_choice_is_meant_in_whatever_case() -> None:
     assert one_of(kind, "running", "--status") is kind["A"]
     with pytest.raises(typer.BadParameter, match="RUNNING, STOPPED"):
         one_of(kind, "walking", "--status")
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    assert formats.visible("a\x1b[2Jb\nc\udcff\u202ed") == "a\\x1b[2Jb\\nc\\udcff\\u202ed"
+    assert formats.visible("two\nlines of 数据 👩\u200d🔬", keep="\n") == "two\nlines of 数据 👩\u200d🔬"
