@@ -120,7 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def main() -> None:
-    """Serve on 127.0.0.1 until told to stop; settings come from the environment."""
+    """Serve on the address of the settings until told to stop; they come from the environment."""
     logging.basicConfig(
         level=os.environ.get("MLPLAT_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -128,7 +128,7 @@ def main() -> None:
     settings = Settings()
     uvicorn.run(
         create_app(settings),
-        host="127.0.0.1",
+        host=settings.host,
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=2,

@@ -13,11 +13,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MLPLAT_", extra="ignore")
 
     data_dir: Path
+    host: str = Field(default="127.0.0.1", description="The address to listen on; in a pod 0.0.0.0")
     port: int = 8011
     public_url: str = "http://127.0.0.1:8000"
     service_prefix: str = "/services/mlplat/"
     database_url: str | None = None
-    backend: Literal["local", "memory"] = "local"
+    backend: Literal["local", "kubernetes", "memory"] = "local"
     hub_api_url: str = "http://127.0.0.1:8081/hub/api"
     hub_api_token: SecretStr = SecretStr("")
     hub_secret: SecretStr = SecretStr("")

@@ -1,0 +1,57 @@
+"""Settings of the Kubernetes back end, from `MLPLAT_KUBERNETES_…` environment variables."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class KubernetesSettings(BaseSettings):
+    """Where pods go and what they are given. Sizes are Kubernetes quantities, times are durations.
+
+    How the API server is reached is not among them: a pod's own service account, else KUBECONFIG.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MLPLAT_KUBERNETES_", extra="ignore")
+
+    namespace: str = Field(default="mlplat-users", description="Where instances and jobs run")
+    api_url: str = Field(description="The platform's address as pods reach it, without the service prefix")
+
+    registry: str = Field(description="Where images of our own are kept: HOST:PORT/PREFIX, or HOST:PORT")
+    registry_insecure: bool = Field(default=False, description="Plain HTTP, for trials")
+    registry_user: str = ""
+    registry_password: SecretStr = SecretStr("")
+    pull_secret: str = Field(default="", description="Secret of the users' namespace with which nodes pull images")
+    images: Path | None = Field(default=None, description="Catalogue of the preset images (TOML)")
+
+    storage_class: str | None = Field(default=None, description="None: the default class of the cluster")
+    work_size: str = "10Gi"
+    work_access_mode: str = "ReadWriteOnce"
+    scratch_size: str = Field(default="20Gi", description="Limit of /cache, and of /tmp, of one pod")
+    shared_memory: float = Field(
+        default=0.5, gt=0, le=1, description="Shared memory of a pod, as a share of its memory"
+    )
+
+    queue: str = Field(default="", description="Kueue's LocalQueue for jobs; empty: Kubernetes schedules them at once")
+    node_selector: dict[str, str] = {}
+    tolerations: list[dict[str, Any]] = []
+    category_node_selector: dict[str, dict[str, str]] = Field(
+        default={}, description="What more the pods of a category (CPU, GPU, ASCEND) ask of a node"
+    )
+    category_tolerations: dict[str, list[dict[str, Any]]] = {}
+    gpu_resource: str = "nvidia.com/gpu"
+    ascend_resource: str = "huawei.com/ascend-1980"
+
+    agent_port: int = 8012
+    agent_secret: SecretStr = SecretStr("")
+    agent_namespace: str = Field(default="mlplat", description="Where the node agents run")
+
+    start_timeout: timedelta = Field(default=timedelta(minutes=10), description="After that a start has failed")
+    unschedulable_grace: timedelta = Field(
+        default=timedelta(seconds=60), description="How long a pod may wait for room (a cluster may grow)"
+    )
+    node_grace: timedelta = Field(
+        default=timedelta(seconds=60), description="How long a node may be unreachable before its pods count as lost"
+    )
