@@ -1,9 +1,9 @@
 """Writes a layer: members in, tar+zstd out, digests told."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO
 
 from jupyter_mlplat.oci.compression import Compressed, CompressedStream
@@ -28,16 +28,26 @@ class Cancelled(Exception):
     """Nobody wants the layer any more."""
 
 
+def open_path(source: str) -> int:
+    """A descriptor of the file at the path `source`, which is no link itself."""
+    return os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def write_layer(
-    members: Iterable[Member], out: BinaryIO, *, written: Callable[[int], None] = lambda _: None
+    members: Iterable[Member],
+    out: BinaryIO,
+    *,
+    written: Callable[[int], None] = lambda _: None,
+    opened: Callable[[str], int] = open_path,
 ) -> Compressed:
     """Write `members`, in their order, to `out`.
 
-    `written` is told the bytes of file content as they go; what it raises ends the writing. Raises SourceChanged for a
-    file that does not hold still: the layer is then worthless, and the caller may look at the folder anew.
+    `written` is told the bytes of file content as they go; what it raises ends the writing. `opened` opens a member's
+    `source`. Raises SourceChanged for a file that does not hold still: the layer is then worthless, and the caller may
+    look at the folder anew.
     """
     with CompressedStream(out) as stream:
-        tape = _Tape(stream, written)
+        tape = _Tape(stream, written, opened)
         for member in members:
             tape.add(member)
         tape.flush(b"\0" * (2 * BLOCK))
@@ -47,9 +57,10 @@ def write_layer(
 class _Tape:
     """Gathers small things, so that each chunk is worth a thread's while."""
 
-    def __init__(self, stream: CompressedStream, written: Callable[[int], None]) -> None:
+    def __init__(self, stream: CompressedStream, written: Callable[[int], None], opened: Callable[[str], int]) -> None:
         self._stream = stream
         self._written = written
+        self._opened = opened
         self._pending: list[bytes] = []
         self._size = 0
 
@@ -57,7 +68,7 @@ class _Tape:
         if member.kind is not Kind.FILE or member.source is None:
             self._put(header(member))
         elif member.size <= _WHOLE or member.transform is not None:
-            content, mode = _read_whole(member.path, member.source)
+            content, mode = self._read_whole(member.path, member.source)
             content = member.transform(content) if member.transform else content
             self._put(_as_found(member, len(content), mode), content, padding(len(content)))
             self._written(member.size)
@@ -75,7 +86,7 @@ class _Tape:
             self.flush()
 
     def _stream_file(self, member: Member, source: str) -> None:
-        descriptor = _open(member.path, source)
+        descriptor = self._open(member.path, source)
         try:
             before = os.fstat(descriptor)
             self._put(_as_found(member, before.st_size, before.st_mode))
@@ -96,25 +107,36 @@ class _Tape:
             self._written(len(chunk))
             left -= len(chunk)
 
+    def _read_whole(self, path: str, source: str) -> tuple[bytes, int]:
+        """The content and the mode of a small file, read again if it changes meanwhile."""
+        for _ in range(_ATTEMPTS):
+            descriptor = self._open(path, source)
+            try:
+                before = os.fstat(descriptor)
+                content = _read_up_to(descriptor, before.st_size + 1)
+                if len(content) == before.st_size and _state(before) == _state(os.fstat(descriptor)):
+                    return content, before.st_mode
+            finally:
+                os.close(descriptor)
+        raise SourceChanged(path)
+
+    def _open(self, path: str, source: str) -> int:
+        try:
+            return self._opened(source)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceChanged(path) from error
+        except OSError as error:
+            # A link stands where a file or one of its folders was.
+            if error.errno in (errno.ELOOP, errno.EXDEV):
+                raise SourceChanged(path) from error
+            raise
+
 
 def _as_found(member: Member, size: int, mode: int) -> bytes:
     """The header of a file as it was when it was opened, which may not be how it was when it was listed."""
-    same = size == member.size and mode & 0o777 == member.mode
-    return header(member if same else replace(member, size=size, mode=mode & 0o777))
-
-
-def _read_whole(path: str, source: str) -> tuple[bytes, int]:
-    """The content and the mode of a small file, read again if it changes meanwhile."""
-    for _ in range(_ATTEMPTS):
-        descriptor = _open(path, source)
-        try:
-            before = os.fstat(descriptor)
-            content = _read_up_to(descriptor, before.st_size + 1)
-            if len(content) == before.st_size and _state(before) == _state(os.fstat(descriptor)):
-                return content, before.st_mode
-        finally:
-            os.close(descriptor)
-    raise SourceChanged(path)
+    found = member.mode & 0o7000 | mode & 0o777
+    same = size == member.size and found == member.mode
+    return header(member if same else replace(member, size=size, mode=found))
 
 
 def _read_up_to(descriptor: int, size: int) -> bytes:
@@ -123,18 +145,6 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
-
-
-def _open(path: str, source: str) -> int:
-    try:
-        return os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceChanged(path) from error
-    except OSError as error:
-        # What was a file became a link meanwhile.
-        if Path(source).is_symlink():
-            raise SourceChanged(path) from error
-        raise
 
 
 def _state(stat: os.stat_result) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from enum import Enum
 
 BLOCK = 512
 _OCTAL_LIMIT = 8**11
+_ID_LIMIT = 8**7
 _USTAR = struct.Struct("100s8s8s8s12s12s8ss100s8s32s32s8s8s155s12x")
 _XATTR = "SCHILY.xattr."
 
@@ -26,6 +27,7 @@ class Member:
     """An entry to write: `path` and a hard link's `target` are relative to the image's root, with /.
 
     A file's bytes come from the file `source`, through `transform` where there is one. `mtime` is in whole seconds.
+    `uid` and `gid` are those of the owner; a layer that leaves them says root, so that equal trees give equal layers.
     """
 
     path: str
@@ -37,6 +39,8 @@ class Member:
     source: str | None = None
     transform: Callable[[bytes], bytes] | None = None
     xattrs: dict[str, bytes] = field(default_factory=dict)
+    uid: int = 0
+    gid: int = 0
 
 
 def whiteout(path: str) -> Member:
@@ -61,13 +65,14 @@ def padding(size: int) -> bytes:
 
 
 def header(member: Member) -> bytes:
-    """The tar header, pax where it must be; the owner is always root, so that equal trees give equal layers."""
+    """The tar header, pax where it must be."""
     return _plain_header(member) or _pax_header(member)
 
 
 def _plain_header(member: Member) -> bytes | None:
     name = member.path + ("/" if member.kind is Kind.DIRECTORY else "")
-    numbers_fit = 0 <= member.size < _OCTAL_LIMIT and 0 <= member.mtime < _OCTAL_LIMIT
+    ids_fit = max(member.uid, member.gid) < _ID_LIMIT
+    numbers_fit = ids_fit and 0 <= member.size < _OCTAL_LIMIT and 0 <= member.mtime < _OCTAL_LIMIT
     split = _split(name)
     if member.xattrs or not numbers_fit or split is None or not member.target.isascii() or len(member.target) > 100:
         return None
@@ -86,9 +91,9 @@ def _split(name: str) -> tuple[str, str] | None:
 
 def _pack(member: Member, prefix: bytes, name: bytes) -> bytes:
     fields = (
-        name, b"%07o" % member.mode, b"%07o" % 0, b"%07o" % 0, b"%011o" % member.size, b"%011o" % member.mtime,
-        b"        ", member.kind.value, member.target.encode(), b"ustar\x0000", b"", b"", b"%07o" % 0, b"%07o" % 0,
-        prefix,
+        name, b"%07o" % member.mode, b"%07o" % member.uid, b"%07o" % member.gid, b"%011o" % member.size,
+        b"%011o" % member.mtime, b"        ", member.kind.value, member.target.encode(), b"ustar\x0000", b"", b"",
+        b"%07o" % 0, b"%07o" % 0, prefix,
     )  # fmt: skip
     block = _USTAR.pack(*fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
@@ -97,6 +102,7 @@ def _pack(member: Member, prefix: bytes, name: bytes) -> bytes:
 def _pax_header(member: Member) -> bytes:
     info = tarfile.TarInfo(member.path)
     info.type, info.mode, info.mtime, info.size = member.kind.value, member.mode, member.mtime, member.size
+    info.uid, info.gid = member.uid, member.gid
     info.linkname = member.target
     decoded = {name: value.decode("utf-8", "surrogateescape") for name, value in sorted(member.xattrs.items())}
     info.pax_headers = {_XATTR + name: value for name, value in decoded.items()}
