@@ -8,17 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jupyter_mlplat.backends.base import ServerLaunch
-from jupyter_mlplat.hub.start import ServerStart
+from jupyter_mlplat.hub.start import LAB_FOLDERS, ServerStart
 
 FOREIGN = ("MLPLAT_", "JUPYTERHUB_", "JUPYTER_", "JUPYTERLAB_", "JPY_", "CONFIGPROXY_")
-LAB_FOLDERS = {
-    "JUPYTER_CONFIG_DIR": "config",
-    "JUPYTER_DATA_DIR": "data",
-    "JUPYTER_RUNTIME_DIR": "runtime",
-    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-    "JUPYTERLAB_SETTINGS_DIR": "settings",
-    "IPYTHONDIR": "ipython",
-}
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,19 @@ from typing import Any
 LISTEN_VARIABLE = "MLPLAT_LISTEN_FD"
 """Names the descriptor of the listening socket that a server is handed."""
 
+LAB_FOLDERS = {
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    "JUPYTERLAB_SETTINGS_DIR": "settings",
+    "IPYTHONDIR": "ipython",
+}
+"""The folders of JupyterLab, by the variables that name them."""
+
+PORT_VARIABLE = "MLPLAT_LISTEN_PORT"
+"""Names the port on which a server in a pod listens."""
+
 
 @dataclass(frozen=True)
 class ServerStart:

@@ -79,11 +79,12 @@ def _from_variables(environ: Mapping[str, str]) -> Profile:
 
 
 def _instance_token(environ: Mapping[str, str]) -> str:
-    """The instance's own token. Its processes do not have it in their variables, but beside runtime.json."""
+    """The instance's own token. Its processes do not have it in their variables, but in a file of the server's."""
     if environ.get("JUPYTERHUB_API_TOKEN"):
         return environ["JUPYTERHUB_API_TOKEN"]
     try:
-        return Path(environ["MLPLAT_RUNTIME"]).with_name("token").read_text().strip()
+        private = environ.get("MLPLAT_PRIVATE") or Path(environ["MLPLAT_RUNTIME"]).parent
+        return Path(private, "token").read_text().strip()
     except (KeyError, OSError) as error:
         raise NoProfile("The token of this instance cannot be read. Restart the instance, then try again.") from error
 

@@ -77,11 +77,16 @@ def follow_flavor() -> None:
         _log.warning("this server runs without a description of its instance")
 
 
+def private_folder() -> Path:
+    """Where the server keeps what is its own and need not last: `MLPLAT_PRIVATE`, else beside `runtime.json`."""
+    return Path(os.environ.get("MLPLAT_PRIVATE") or Path(os.environ["MLPLAT_RUNTIME"]).parent)
+
+
 def leave_token() -> None:
-    """Put the server's token beside `runtime.json`, where `mlplat` in a terminal finds it, and no printed variable."""
-    token, runtime = os.environ.get("JUPYTERHUB_API_TOKEN"), os.environ.get("MLPLAT_RUNTIME")
-    if token and runtime:
-        place = os.open(Path(runtime).with_name("token"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Put the server's token into a file, where `mlplat` in a terminal finds it, and no printed variable."""
+    token = os.environ.get("JUPYTERHUB_API_TOKEN")
+    if token and os.environ.get("MLPLAT_RUNTIME"):
+        place = os.open(private_folder() / "token", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(place, "w") as file:
             file.write(token)
 

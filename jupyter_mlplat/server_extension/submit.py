@@ -15,7 +15,7 @@ from tornado.web import authenticated
 from jupyter_mlplat.errors import InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.server_extension.base import MlplatHandler
 from jupyter_mlplat.server_extension.copying import send_file
-from jupyter_mlplat.server_extension.environment import read_runtime
+from jupyter_mlplat.server_extension.environment import private_folder, read_runtime
 from jupyter_mlplat.server_extension.platform import Answer, fetch
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SubmitHandler(MlplatHandler):
         job = job_of(body, entry, read_runtime())
         await asyncio.to_thread(refuse_hopeless, entry, job, _kernels(self), read_runtime())
         limits = await limits_in_force()
-        with tempfile.TemporaryDirectory(prefix="submit-", dir=_scratch()) as scratch:
+        with tempfile.TemporaryDirectory(prefix="submit-", dir=private_folder()) as scratch:
             packed = Path(scratch) / "bundle.tar.zst"
             bundle = await asyncio.to_thread(pack_beside, entry, packed, limits)
             await upload(bundle, packed)
@@ -176,8 +176,3 @@ def _kernels(handler: MlplatHandler) -> set[str]:
 def _finite(value: Any) -> Any:
     # JSON knows no infinity
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _scratch() -> Path:
-    """Beside the instance's own files: the system's temporary folder may be small."""
-    return Path(os.environ["MLPLAT_RUNTIME"]).parent

@@ -49,8 +49,9 @@ class KubernetesSettings(BaseSettings):
     agent_namespace: str = Field(default="mlplat", description="Where the node agents run")
 
     start_timeout: timedelta = Field(default=timedelta(minutes=10), description="After that a start has failed")
-    unschedulable_grace: timedelta = Field(
-        default=timedelta(seconds=60), description="How long a pod may wait for room (a cluster may grow)"
+    patience: timedelta = Field(
+        default=timedelta(seconds=60),
+        description="How long a start waits for room or for a registry (a cluster may grow)",
     )
     node_grace: timedelta = Field(
         default=timedelta(seconds=60), description="How long a node may be unreachable before its pods count as lost"

@@ -1,0 +1,158 @@
+"""The pod of an instance, whole, as a value. Nothing of it comes from a browser."""
+
+import json
+from typing import Any
+
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.kubernetes import names, resources
+from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.errors import InvalidInput
+from jupyter_mlplat.hub.start import LAB_FOLDERS
+
+Json = dict[str, Any]
+
+PORT = 8888
+PORT_NAME = "notebook-port"
+"""As KubeSpawner looks for it."""
+
+HOME = "/home/ma-user"
+WORK = f"{HOME}/work"
+STATE = f"{WORK}/.mlplat"
+"""Where Lab keeps layouts, settings and history: on the claim, so that they are there after a restart."""
+
+RUN = "/run/mlplat"
+RUNTIME = f"{RUN}/runtime.json"
+ENVIRONMENT = "/opt/mlplat/env"
+PRIVATE = "/tmp/.mlplat"  # noqa: S108 a volume of this pod alone
+COMMAND = ["tini", "--", "/opt/mlplat/lab/bin/python", "-m", "jupyter_mlplat.hub.server"]
+USER_ID = 1000
+GRACE_SECONDS = 10
+
+
+def pod(spec: InstanceSpec, settings: KubernetesSettings, *, console: str) -> Json:
+    """The manifest of an instance's pod; `console` is the path of the console below the proxy.
+
+    InvalidInput where the image of `spec` is not named by its digest.
+    """
+    if "@sha256:" not in spec.image_reference:
+        raise InvalidInput(f"The image {spec.image_name} is not in the registry of the cluster. Choose another image.")
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": _metadata(spec), "spec": _pod_spec(spec, settings, console)}
+
+
+def runtime(spec: InstanceSpec) -> Json:
+    """The content of runtime.json."""
+    flavor = spec.flavor
+    return {
+        "instance_id": spec.instance_id,
+        "name": spec.name,
+        "environment": ENVIRONMENT,
+        "flavor": flavor.model_dump(mode="json"),
+        "image": {"id": spec.image_id, "name": spec.image_name},
+        "cpus": [],
+        "accelerators": list(range(flavor.accelerator.count)) if flavor.accelerator else [],
+        "memory_bytes": flavor.memory_mib * resources.MIB,
+        "enforced": resources.enforced(flavor),
+        "variables": resources.variables(flavor),
+    }
+
+
+def flavor_annotations(spec: InstanceSpec) -> dict[str, str]:
+    """The annotations that a switch of the flavor changes on a running pod."""
+    return {names.FLAVOR_ANNOTATION: spec.flavor.id, names.RUNTIME_ANNOTATION: json.dumps(runtime(spec))}
+
+
+def environment(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> dict[str, str]:
+    """The variables of the server besides the Hub's own."""
+    prefix = console.rstrip("/")
+    return {
+        **{name: f"{STATE}/{folder}" for name, folder in LAB_FOLDERS.items()},
+        "JUPYTER_RUNTIME_DIR": f"{PRIVATE}/runtime",
+        "MLPLAT_INSTANCE_ID": spec.instance_id,
+        "MLPLAT_RUNTIME": RUNTIME,
+        "MLPLAT_PRIVATE": PRIVATE,
+        "MLPLAT_API": f"{settings.api_url.rstrip('/')}{prefix}/v1",
+        "MLPLAT_CONSOLE": console,
+        "MLPLAT_WORK": WORK,
+        "MLPLAT_LISTEN_PORT": str(PORT),
+        "JUPYTERHUB_ROOT_DIR": WORK,
+        "HOME": HOME,
+    }
+
+
+def _metadata(spec: InstanceSpec) -> Json:
+    return {
+        "name": names.pod_name(spec.instance_id),
+        "labels": {
+            **names.owned_by(spec.instance_id, spec.owner),
+            "app": "jupyterhub",
+            "app.kubernetes.io/name": "jupyterhub",
+            "app.kubernetes.io/component": names.COMPONENT,
+            "component": names.COMPONENT,
+        },
+        "annotations": {
+            names.OWNER_ANNOTATION: spec.owner,
+            names.NAME_ANNOTATION: spec.name,
+            names.IMAGE_ANNOTATION: spec.image_id,
+            **flavor_annotations(spec),
+        },
+    }
+
+
+def _pod_spec(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> Json:
+    flavor = spec.flavor
+    return {
+        "containers": [_container(spec, settings, console)],
+        "volumes": _volumes(spec, settings),
+        "nodeSelector": resources.node_selector(flavor, settings),
+        "tolerations": resources.tolerations(flavor, settings),
+        "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> Json:
+    variables = environment(spec, settings, console)
+    return {
+        "name": names.NOTEBOOK,
+        "image": spec.image_reference,
+        "imagePullPolicy": "IfNotPresent",
+        "command": COMMAND,
+        "workingDir": WORK,
+        "ports": [{"name": PORT_NAME, "containerPort": PORT}],
+        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "resources": resources.requirements(spec.flavor, settings),
+        "resizePolicy": [
+            {"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")
+        ],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [
+            {"name": "work", "mountPath": WORK},
+            {"name": "cache", "mountPath": "/cache"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
+            {"name": "runtime", "mountPath": RUN, "readOnly": True},
+        ],
+    }  # fmt: skip
+
+
+def _volumes(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
+    shared = {"medium": "Memory", "sizeLimit": resources.shared_memory(spec.flavor, settings)}
+    field = {"path": "runtime.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.RUNTIME_ANNOTATION}']"}}
+    return [
+        {"name": "work", "persistentVolumeClaim": {"claimName": names.claim_name(spec.instance_id)}},
+        {"name": "cache", "emptyDir": {"sizeLimit": settings.scratch_size}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch_size}},
+        {"name": "shared-memory", "emptyDir": shared},
+        {"name": "runtime", "downwardAPI": {"items": [field]}},
+    ]
