@@ -57,4 +57,4 @@ bench-embedded: setup
 	$(BIN)/python -m benchmarks.embedded
 
 clean:
-	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/hub/proxy
+	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/locale jupyter_mlplat/hub/proxy

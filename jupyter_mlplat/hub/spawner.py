@@ -25,6 +25,7 @@ from jupyter_mlplat.backends.base import ServerLaunch
 from jupyter_mlplat.core.processes import Process, alive, end, identify, of_instance
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.hub import nursery_client
+from jupyter_mlplat.hub.browser_logins import KeepsBrowserLogins
 from jupyter_mlplat.hub.launch import prepare_folders, server_start
 from jupyter_mlplat.hub.permits import redeem
 from jupyter_mlplat.hub.records import read_record, write_record
@@ -34,7 +35,7 @@ HOST = "127.0.0.1"
 BACKLOG = 128
 
 
-class MlplatSpawner(Spawner):  # type: ignore[misc]
+class MlplatSpawner(KeepsBrowserLogins, Spawner):  # type: ignore[misc]
     """Starts an instance's server through the nursery, or as an ordinary process where there is none."""
 
     platform_url = Unicode(help="Address below which the platform redeems permits").tag(config=True)

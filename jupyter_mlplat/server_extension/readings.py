@@ -26,12 +26,13 @@ class InstanceHandler(MlplatHandler):
 
     @authenticated
     def get(self) -> None:
-        """`{instance_id, user, console, runtime}`."""
+        """`{instance_id, user, console, runtime, started}`; another time of the start is another server."""
         self.answer({
             "instance_id": os.environ.get("MLPLAT_INSTANCE_ID", ""),
             "user": os.environ.get("JUPYTERHUB_USER", ""),
             "console": os.environ.get("MLPLAT_CONSOLE", ""),
             "runtime": read_runtime(),
+            "started": self.settings["started"].isoformat(),
         })  # fmt: skip
 
 

@@ -1,3 +1,4 @@
+import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 import type { IFlavor } from '../src/api/models';
 import {
@@ -37,7 +38,7 @@ describe('sizes and numbers', () => {
     [3600, '1 h 0 m'],
     [90_061, '1 d 1 h'],
     [-3, '0 s']
-  ])('%d seconds are %s', (seconds, words) => expect(formatDuration(seconds)).toBe(words));
+  ])('%d seconds are %s', (seconds, words) => expect(formatDuration(seconds, nullTranslator.load(''))).toBe(words));
 
   it.each([
     [0.91234, '0.9123'],

@@ -45,6 +45,13 @@ class LabWindow:
         for entry in entries:
             self.page.locator(".lm-Menu-item").filter(has_text=re.compile(f"^{entry}")).first.click()
 
+    def speak(self, language: str) -> None:
+        """Change the language, which loads Lab anew."""
+        self.choose("Settings", "Language", re.escape(language))
+        with self.page.expect_navigation():
+            self.dialog.get_by_role("button", name="Change and reload").click()
+        self.wait()
+
     def new_notebook(self) -> None:
         self.page.locator(".jp-LauncherCard[data-category=Notebook]").click()
         self._wait_for_kernel()

@@ -103,6 +103,8 @@ export interface IIdentity {
   instance_id: string | null;
   user: string;
   console: string;
+  /** When this server was started: another time is another server. */
+  started: Moment;
   runtime: { name?: string; flavor?: IFlavor; image?: { id: string; name: string }; enforced?: string[] } | null;
 }
 

@@ -5,6 +5,7 @@ import type { InstanceModel } from '../instances/model';
 import { useModel, useTrans } from '../ui/context';
 import { ErrorBox, Waiting } from '../ui/feedback';
 import { flavorLabel } from '../ui/format';
+import { said } from '../ui/said';
 
 const CATEGORIES: Category[] = ['CPU', 'GPU', 'ASCEND'];
 
@@ -91,9 +92,9 @@ function Choice({ choice, target, pick }: IChoiceProps): JSX.Element {
         ? trans.__('In use now')
         : flavor.sold_out
           ? flavor.reason
-            ? trans.__('Not free: %1', flavor.reason)
+            ? trans.__('Not free: %1', said(trans, flavor.reason))
             : trans.__('Not free')
-          : choice.note;
+          : said(trans, choice.note);
   return (
     <button
       type="button"

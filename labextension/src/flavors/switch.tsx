@@ -6,6 +6,7 @@ import { Kept } from '../instances/stop';
 import type { IPlatform } from '../tokens';
 import { ask } from '../ui/dialog';
 import { flavorLabel } from '../ui/format';
+import { said } from '../ui/said';
 
 /** Switch to a flavor: at once where that is possible, else after a question, by a restart. */
 export async function switchFlavor(
@@ -34,7 +35,7 @@ async function restartInto(
     warn: true,
     body: () => (
       <>
-        <p>{trans.__('The switch %1.', choice.note)}</p>
+        <p>{trans.__('The switch %1.', said(trans, choice.note))}</p>
         <Kept platform={platform} unsaved={countUnsaved(desk)} />
         <p>{trans.__('Lab comes back by itself, with the documents that are open now.')}</p>
       </>

@@ -90,7 +90,7 @@ function Facts({ job }: { job: IJob }): JSX.Element {
   const seconds = jobSeconds(job, now);
   return (
     <div className="mlp-job-facts">
-      {seconds !== null && <span className="mlp-number">{formatDuration(seconds)}</span>}
+      {seconds !== null && <span className="mlp-number">{formatDuration(seconds, trans)}</span>}
       <span className="mlp-shrink">
         <Name>{job.image_name}</Name>
       </span>

@@ -103,7 +103,7 @@ function JobRow({ job, open }: { job: IJob; open: () => void }): JSX.Element {
           <span className="mlp-grow mlp-shrink mlp-ellipsis">
             {facts.length > 0 ? facts : <Ago moment={job.created_at} />}
           </span>
-          {seconds !== null && <span className="mlp-number">{formatDuration(seconds)}</span>}
+          {seconds !== null && <span className="mlp-number">{formatDuration(seconds, trans)}</span>}
         </span>
         {job.phase === 'Failed' && job.phase_message && (
           <span className="mlp-item-why mlp-ellipsis" title={job.phase_message}>

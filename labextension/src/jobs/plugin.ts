@@ -1,5 +1,11 @@
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import {
+  CommandToolbarButton,
+  ICommandPalette,
+  IToolbarWidgetRegistry,
+  MainAreaWidget,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import { IEditorServices } from '@jupyterlab/codeeditor';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
@@ -32,7 +38,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'The side panel of the jobs, and their commands.',
   autoStart: true,
   requires: [IPlatform, IJobsModel, IInstanceModel, IImagesModel, IDocumentManager],
-  optional: [INotebookTracker, IFileBrowserFactory, ILayoutRestorer, ICommandPalette],
+  optional: [INotebookTracker, IFileBrowserFactory, IToolbarWidgetRegistry, ILayoutRestorer, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
     platform: IPlatform,
@@ -42,6 +48,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
     documents: IDocumentManager,
     notebooks: INotebookTracker | null,
     browser: IFileBrowserFactory | null,
+    toolbars: IToolbarWidgetRegistry | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null
   ) => {
@@ -60,6 +67,9 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
       return (widget && documents.contextForWidget(widget)?.path) ?? null;
     };
     addSubmitCommand(app, platform, submitter, { front, notebooks, browser });
+    const label = trans.__('Submit as job');
+    const button = () => new CommandToolbarButton({ commands, id: CommandIDs.submitJob, label });
+    toolbars?.addFactory('Notebook', 'mlplat-submit', button);
     addJobCommands(commands, platform, model);
     commands.addCommand(CommandIDs.showJobs, {
       label: trans.__('Jobs'),

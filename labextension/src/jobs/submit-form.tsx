@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
 import { useTrans } from '../ui/context';
 import { flavorLabel, formatBytes } from '../ui/format';
+import { said } from '../ui/said';
 import { invalidFields, type IDraft } from './draft';
 import { ChannelRows, VariableRows } from './submit-more';
 import { ParameterFields } from './submit-parameters';
@@ -129,9 +130,14 @@ function FlavorField({ draft, set, flavors }: IEditProps & { flavors: IFlavorOff
       <span>{trans.__('Flavor')}</span>
       <HTMLSelect value={draft.flavor} onChange={event => set({ flavor: event.target.value })}>
         {flavors.map(flavor => (
-          <option key={flavor.id} value={flavor.id} disabled={flavor.sold_out} title={flavor.reason ?? undefined}>
+          <option
+            key={flavor.id}
+            value={flavor.id}
+            disabled={flavor.sold_out}
+            title={flavor.reason ? said(trans, flavor.reason) : undefined}
+          >
             {flavorLabel(flavor)}
-            {flavor.sold_out ? ` – ${flavor.reason ?? trans.__('not free')}` : ''}
+            {flavor.sold_out ? ` – ${flavor.reason ? said(trans, flavor.reason) : trans.__('not free')}` : ''}
           </option>
         ))}
       </HTMLSelect>

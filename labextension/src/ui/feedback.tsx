@@ -16,7 +16,7 @@ export function Waiting(props: { children: React.ReactNode }): JSX.Element {
       <span className="mlp-spinner" aria-hidden="true" />
       <span>
         {props.children}
-        {seconds >= 10 && <span className="mlp-faint"> {trans.__('(%1)', formatDuration(seconds))}</span>}
+        {seconds >= 10 && <span className="mlp-faint"> {trans.__('(%1)', formatDuration(seconds, trans))}</span>}
       </span>
     </div>
   );

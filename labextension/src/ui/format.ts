@@ -1,3 +1,4 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IFlavor } from '../api/models';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -15,7 +16,7 @@ export function formatBytes(count: number): string {
 }
 
 /** 192 → "3 m 12 s"; from an hour on without seconds, from a day on without minutes. */
-export function formatDuration(seconds: number): string {
+export function formatDuration(seconds: number, trans: TranslationBundle): string {
   const whole = Math.max(0, Math.floor(seconds));
   const [days, hours, minutes] = [
     Math.floor(whole / 86400),
@@ -23,12 +24,12 @@ export function formatDuration(seconds: number): string {
     Math.floor(whole / 60) % 60
   ];
   if (days > 0) {
-    return `${days} d ${hours} h`;
+    return trans.__('%1 d %2 h', days, hours);
   }
   if (hours > 0) {
-    return `${hours} h ${minutes} m`;
+    return trans.__('%1 h %2 m', hours, minutes);
   }
-  return minutes > 0 ? `${minutes} m ${whole % 60} s` : `${whole} s`;
+  return minutes > 0 ? trans.__('%1 m %2 s', minutes, whole % 60) : trans.__('%1 s', whole);
 }
 
 /** 0.91234 → "0.9123"; large and tiny numbers in scientific notation. */

@@ -32,7 +32,7 @@ function StepRow({ step, now }: { step: IStep; now: Date }): JSX.Element {
     <li className="mlp-state" data-tone={TONES[step.status]} title={step.message}>
       <span className="mlp-dot" aria-hidden="true" />
       <span className="mlp-grow">{words[step.name] ?? step.name}</span>
-      {seconds !== null && <span className="mlp-number mlp-faint">{formatDuration(seconds)}</span>}
+      {seconds !== null && <span className="mlp-number mlp-faint">{formatDuration(seconds, trans)}</span>}
     </li>
   );
 }
