@@ -10,22 +10,22 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import jupyter_mlplat
-from jupyter_mlplat.backends.base import Checkpoint, JobBackend, JobObservation, JobSpec, JobState
-from jupyter_mlplat.backends.local import job_results as results
+from jupyter_mlplat.backends import job_results as results
+from jupyter_mlplat.backends.base import Checkpoint, JobObservation, JobSpec, JobState
+from jupyter_mlplat.backends.kept_jobs import KeptJobs
 from jupyter_mlplat.backends.local import machine
 from jupyter_mlplat.backends.local.machine import Grant, Machine, this_machine
 from jupyter_mlplat.core import processes
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.processes import Process
-from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput, MlplatError
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError
 from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.hub.launch import inherited
 from jupyter_mlplat.jobs.bundle import Limits, unpack
-from jupyter_mlplat.jobs.models import JobFile, MetricPoint
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.processes import started
 from jupyter_mlplat.runner.state import State, write_durably
@@ -46,7 +46,7 @@ class EnvironmentMaker(Protocol):
     async def remove(self, target: Path) -> None: ...
 
 
-class LocalJobs(JobBackend):
+class LocalJobs(KeptJobs):
     """Jobs below `DATA/jobs/ID`. What a job was given of the machine is in its grant.json for as long as it runs."""
 
     def __init__(
@@ -62,13 +62,12 @@ class LocalJobs(JobBackend):
 
         `limits` hold for the files of a job when they are unpacked; `on` is the machine, if it is not this one.
         """
-        self._data = data_dir
+        super().__init__(data_dir)
         self._environments = environments
         self._limits = limits
         self._machine = on
         self._granting = granting or asyncio.Lock()
         self._runners: dict[str, subprocess.Popen[bytes]] = {}
-        self._metrics: dict[str, results.LatestMetrics] = {}
 
     async def start(self, spec: JobSpec) -> AsyncGenerator[Checkpoint, None]:
         if spec.nodes != 1:
@@ -120,32 +119,7 @@ class LocalJobs(JobBackend):
         folder = self._folder(job_id)
         await self._end_processes(job_id)
         await self._let_go(folder)
-        self._metrics.pop(job_id, None)
-        await asyncio.to_thread(_remove, folder.root)
-
-    async def log_size(self, job_id: str, node: int) -> int:
-        return await asyncio.to_thread(results.size_of, self._folder(job_id).log(node))
-
-    async def read_log(self, job_id: str, node: int, offset: int, limit: int) -> bytes:
-        return await asyncio.to_thread(results.read_piece, self._folder(job_id).log(node), offset, limit)
-
-    async def notebook(self, job_id: str) -> dict[str, Any] | None:
-        return await asyncio.to_thread(results.executed_notebook, self._folder(job_id))
-
-    async def metrics(self, job_id: str) -> list[MetricPoint]:
-        """Values that are no finite numbers are left out: JSON has none for them."""
-        return await asyncio.to_thread(results.metric_points, self._folder(job_id))
-
-    async def files(self, job_id: str) -> list[JobFile]:
-        return await asyncio.to_thread(results.output_files, self._folder(job_id))
-
-    async def open_file(self, job_id: str, path: str) -> Path:
-        return await asyncio.to_thread(results.output_file, self._folder(job_id), path)
-
-    def _folder(self, job_id: str) -> JobFolder:
-        if not job_id.replace("-", "").isalnum():
-            raise InvalidInput(f"{job_id!r} is no job id.")
-        return JobFolder(self._data / "jobs" / job_id)
+        await self._remove_folder(job_id)
 
     def _has_begun(self, folder: JobFolder, spec: JobSpec) -> bool:
         """Whether a runner has, or had, this attempt in its hands."""
@@ -206,7 +180,6 @@ class LocalJobs(JobBackend):
         await self._environments.remove(folder.env)
 
     async def _observation(self, folder: JobFolder, state: State, seen: JobState) -> JobObservation:
-        metrics = self._metrics.setdefault(folder.root.name, results.LatestMetrics(folder))
         return JobObservation(
             state=seen,
             message=state.message,
@@ -215,7 +188,7 @@ class LocalJobs(JobBackend):
             finished_at=_moment(state.finished_at),
             cells_done=state.cells_done,
             cells_total=state.cells_total,
-            last_metrics=await asyncio.to_thread(metrics.values),
+            last_metrics=await self._last_metrics(folder.root.name),
         )
 
 
@@ -324,12 +297,6 @@ def _runners_of(job_id: str) -> dict[Process, int]:
 
 def _processes_of(job_id: str) -> set[Process]:
     return processes.with_environment(lambda variables: variables.get("MLPLAT_JOB_ID") == job_id)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise Conflict(f"Some files of the job could not be removed; see {folder}, then delete it again.")
 
 
 def _tail(path: Path) -> str:
