@@ -1,0 +1,223 @@
+"""Build the container images of this checkout and push them to a registry.
+
+An image is built anew only where what goes into it has changed; the label `mlplat.inputs` says from what it was made.
+Needs buildah, and skopeo where images are pushed; the wheel takes what `make setup` has built of the front end.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "images"
+PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
+LOCAL_BASE = "localhost/mlplat-base:bookworm"
+LOCAL_BASE_PACKAGES = "ca-certificates,git,python3,python3-venv,tini"
+INPUTS = "mlplat.inputs"
+NAMES = ("platform", "python", "database")
+MACHINE_SETTINGS = ("/etc/ssl/certs", "/etc/pip.conf")
+BUILT = ("jupyter_mlplat/labextension", "jupyter_mlplat/hub/proxy", "jupyter_mlplat/locale")
+DEVELOPMENT = {"jupyter_mlplat/labextension/install.json", "jupyter_mlplat/labextension/build_log.json"}
+ASK_PACKAGES = """
+import json, pathlib, sys
+from jupyter_mlplat.backends.local.packages import installed
+found = installed(pathlib.Path("/opt/mlplat/env"))
+print(json.dumps({"python": "%d.%d" % sys.version_info[:2], "packages": [[each.name, each.version] for each in found]}))
+"""
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where images come from and go to. `registry` is HOST:PORT or HOST/PREFIX, empty to keep them here."""
+
+    base: str
+    registry: str
+    insecure: bool
+    tag: str
+    machine_settings: bool
+
+    def reference(self, name: str) -> str:
+        return "/".join(filter(None, [self.registry or "localhost", f"mlplat/{name}:{self.tag}"]))
+
+    @property
+    def tls(self) -> list[str]:
+        return ["--tls-verify=false"] if self.insecure else []
+
+    @property
+    def volumes(self) -> list[str]:
+        """What lets pip inside a build reach the index as this machine does."""
+        shown = [path for path in MACHINE_SETTINGS if self.machine_settings and Path(path).exists()]
+        return [word for path in shown for word in ("--volume", f"{path}:{path}:ro")]
+
+
+def run(*command: str) -> None:
+    """Run with the output on ours; ends this program where it fails."""
+    result = subprocess.run(command, env={**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"})
+    if result.returncode:
+        sys.exit(f"{' '.join(command[:3])} … failed with code {result.returncode}.")
+
+
+def answer(*command: str) -> str | None:
+    """What a command prints, None where it fails."""
+    environment = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def requirements(*extras: str) -> str:
+    """The direct dependencies of the package, one per line."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    more = [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return "\n".join([*project["dependencies"], *more, ""])
+
+
+def stage(folder: Path) -> None:
+    """The files of this checkout as they are now, with what is built of the front end, less traces of development."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    built = [str(path.relative_to(ROOT)) for top in BUILT for path in (ROOT / top).rglob("*") if path.is_file()]
+    for name in {*filter(None, listed.split("\0")), *built} - DEVELOPMENT:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this checkout, the same bytes for the same files."""
+    sources = folder / "sources"
+    stage(sources)
+    environment = {**os.environ, "SKIP_JUPYTER_BUILDER": "1", "SOURCE_DATE_EPOCH": "1577836800"}
+    command = [str(ROOT / ".venv" / "bin" / "uv"), "build", "--quiet", "--wheel", "--no-build-isolation"]
+    python = str(ROOT / ".venv" / "bin" / "python")
+    subprocess.run([*command, "--out-dir", str(folder), "--python", python, str(sources)], env=environment, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def fill_context(name: str, folder: Path, wheel: Path) -> None:
+    """Lay what the Containerfile of `name` copies into `folder`."""
+    for file in (IMAGES / name).iterdir():
+        shutil.copy(file, folder)
+    if name == "database":
+        return
+    shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
+    shutil.copy(wheel, folder)
+    (folder / "dependencies.txt").write_text(requirements(*(["kubernetes"] if name == "platform" else [])))
+    if name == "python":
+        (folder / "requirements.txt").rename(folder / "environment.txt")
+
+
+def fingerprint(folder: Path, base: str) -> str:
+    """A digest of all that goes into an image."""
+    digest = hashlib.sha256(base.encode())
+    for file in sorted(folder.iterdir()):
+        digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_there(build: Build, name: str, inputs: str) -> bool:
+    """Whether the registry has the image, made from the very same."""
+    if not build.registry:
+        return False
+    found = answer("skopeo", "inspect", "--config", *build.tls, f"docker://{build.reference(name)}")
+    labels = json.loads(found).get("config", {}).get("Labels", {}) if found else {}
+    return bool(labels.get(INPUTS) == inputs)
+
+
+def bake(build: Build, name: str, folder: Path, labels: dict[str, str]) -> None:
+    """Build from the context in `folder`; layers whose inputs have not changed are taken over."""
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    base = ["--build-arg", f"BASE={build.base}"]
+    reference = build.reference(name)
+    run(
+        "buildah", "bud", "--quiet", "--layers", "--format", "oci", *build.volumes, *base, *words,
+        "--tag", reference, str(folder),
+    )  # fmt: skip
+
+
+def described(reference: str) -> dict[str, str]:
+    """The labels that say what a user image holds, as the platform writes them for saved images."""
+    container = answer("buildah", "from", "--pull-never", reference)
+    if container is None:
+        sys.exit(f"{reference} has been built and cannot be looked into.")
+    try:
+        found = answer("buildah", "run", container, "--", "/opt/mlplat/lab/bin/python", "-c", ASK_PACKAGES)
+    finally:
+        answer("buildah", "rm", container)
+    if found is None:
+        sys.exit(f"{reference} does not say what is installed in it.")
+    facts = json.loads(found)
+    return {"mlplat.python": facts["python"], "mlplat.packages": json.dumps(facts["packages"])}
+
+
+def make(build: Build, name: str, wheel: Path) -> None:
+    """Build and push one image, unless it is there."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        fill_context(name, folder, wheel)
+        labels = {INPUTS: fingerprint(folder, build.base)}
+        if is_there(build, name, labels[INPUTS]):
+            print(f"{build.reference(name)} is up to date")
+            return
+        if name == "python":
+            bake(build, name, folder, {})
+            labels |= described(build.reference(name))
+        bake(build, name, folder, labels)
+    if build.registry:
+        run("buildah", "push", "--quiet", *build.tls, build.reference(name))
+    print(f"{build.reference(name)} built in {time.monotonic() - started:.0f} s")
+
+
+def ensure_local_base() -> None:
+    """A Debian made on this machine, for where no public registry can be reached."""
+    if answer("buildah", "inspect", "--type", "image", LOCAL_BASE) is not None:
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        tar = f"{temporary}/base.tar"
+        run("mmdebstrap", "--variant=minbase", f"--include={LOCAL_BASE_PACKAGES}", "bookworm", tar)
+        container = answer("buildah", "from", "scratch") or sys.exit("buildah cannot begin an image.")
+        run("buildah", "add", "--quiet", container, tar)
+        run("buildah", "commit", "--quiet", "--rm", container, LOCAL_BASE)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Build the container images of this checkout.")
+    parser.add_argument("names", nargs="*", metavar="IMAGE", help=f"of {', '.join(NAMES)}; all without a name")
+    parser.add_argument("--registry", default="", help="push to HOST:PORT or HOST/PREFIX")
+    parser.add_argument("--insecure", action="store_true", help="the registry speaks plain HTTP")
+    parser.add_argument("--tag", default="dev")
+    parser.add_argument("--base", default=PUBLIC_BASE, help="a Debian 12 or what is made from one")
+    parser.add_argument("--local-base", action="store_true", help="make the base here with mmdebstrap")
+    parser.add_argument("--machine-settings", action="store_true", help="builds see our certificates and pip.conf")
+    found = parser.parse_args(arguments)
+    if unknown := set(found.names) - set(NAMES):
+        parser.error(f"no such image: {', '.join(sorted(unknown))}")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    asked = parse(arguments)
+    if asked.local_base:
+        ensure_local_base()
+    base = LOCAL_BASE if asked.local_base else asked.base
+    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings)
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = build_wheel(Path(folder))
+        for name in asked.names or NAMES:
+            make(build, name, wheel)
+
+
+if __name__ == "__main__":
+    main()
