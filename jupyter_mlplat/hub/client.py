@@ -11,6 +11,8 @@ import httpx
 from jupyter_mlplat.errors import BackendFailure, MlplatError, NotFound
 
 POLL_SECONDS = 0.05
+PAGE = 200
+PAGINATED = "application/jupyterhub-pagination+json"
 
 
 class SpawnFailed(MlplatError):
@@ -32,9 +34,14 @@ class HubServer:
 class HubClient:
     """The Hub's REST API with the platform's own token. BackendFailure while the Hub does not answer."""
 
-    def __init__(self, api_url: str, token: str) -> None:
+    def __init__(self, api_url: str, token: str, poll_seconds: float = POLL_SECONDS) -> None:
+        """`poll_seconds` lie between two looks at a server that starts or stops."""
+        self._poll_seconds = poll_seconds
         self._client = httpx.AsyncClient(
-            base_url=api_url, headers={"Authorization": f"token {token}"}, timeout=httpx.Timeout(30)
+            base_url=api_url,
+            headers={"Authorization": f"token {token}"},
+            timeout=httpx.Timeout(30),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
 
     async def server(self, user: str, name: str) -> HubServer | None:
@@ -44,6 +51,20 @@ class HubClient:
             return None
         model = answer.json().get("servers", {}).get(name)
         return _server(model) if model else None
+
+    async def servers(self) -> dict[str, HubServer]:
+        """Every server that is up or on its way, by its name (an instance's id), in few requests."""
+        found: dict[str, HubServer] = {}
+        offset: int | None = 0
+        while offset is not None:
+            query = {"state": "active", "limit": str(PAGE), "offset": str(offset)}
+            answer = await self._ask("GET", "/users", params=query, headers={"Accept": PAGINATED})
+            if answer.is_error:
+                raise BackendFailure(f"The Hub does not tell its servers: {_reason(answer)}")
+            page = answer.json()
+            found |= {name: _server(model) for user in page["items"] for name, model in user["servers"].items()}
+            offset = (page["_pagination"]["next"] or {}).get("offset")
+        return found
 
     async def start(self, user: str, name: str, permit: str) -> None:
         """Ask for the server and wait until it answers; SpawnFailed where it does not come up."""
@@ -58,7 +79,7 @@ class HubClient:
                 return
             if server is None or not server.pending:
                 raise SpawnFailed("The server did not come up; its log (server.log of the instance) says why.")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
 
     async def stop(self, user: str, name: str) -> None:
         """Stop the server and wait until it is gone; no server is no error."""
@@ -71,7 +92,7 @@ class HubClient:
                 answer = await self._ask("DELETE", path)
                 if answer.is_error and answer.status_code not in (400, 404):
                     raise BackendFailure(f"The Hub did not stop the server: {_reason(answer)}")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
 
     async def forget(self, user: str, name: str) -> None:
         """Remove a stopped server from the Hub's records."""

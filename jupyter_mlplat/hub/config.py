@@ -52,9 +52,13 @@ class HubSettings:
         return f"http://{HOST}:{self.hub_port}"
 
     @property
+    def platform_origin(self) -> str:
+        return f"http://{HOST}:{self.platform_port}"
+
+    @property
     def platform_url(self) -> str:
         """Where the platform's REST API is, reached directly."""
-        return f"http://{HOST}:{self.platform_port}/services/{SERVICE}/v1"
+        return f"{self.platform_origin}/services/{SERVICE}/v1"
 
 
 def configure(c: Any, settings: HubSettings) -> None:
@@ -62,7 +66,8 @@ def configure(c: Any, settings: HubSettings) -> None:
     configure_addresses(c, settings)
     configure_storage(c, settings)
     configure_lifecycle(c)
-    configure_services(c, settings)
+    configure_services(c, settings.platform_origin, settings.platform_token, settings.supervisor_token)
+    configure_servers(c)
     configure_spawner(c, settings)
     configure_authenticator(c, settings)
     configure_pages(c)
@@ -94,29 +99,33 @@ def configure_lifecycle(c: Any) -> None:
     c.JupyterHub.shutdown_on_logout = False
 
 
-def configure_services(c: Any, settings: HubSettings) -> None:
-    """The platform, with a login of its own for the console, and the supervisor's key."""
+def configure_services(c: Any, platform: str, platform_token: str, supervisor_token: str) -> None:
+    """The platform at that address, with a login of its own for the console; the supervisor's key, if it has one."""
     c.JupyterHub.services = [
         {
             "name": SERVICE,
-            "url": f"http://{HOST}:{settings.platform_port}",
-            "api_token": settings.platform_token,
+            "url": platform,
+            "api_token": platform_token,
             "oauth_no_confirm": True,
             "oauth_client_allowed_scopes": SERVICE_CLIENT_SCOPES,
             "display": False,
         },
-        {"name": SUPERVISOR, "api_token": settings.supervisor_token, "display": False},
+        {"name": SUPERVISOR, "display": False} | ({"api_token": supervisor_token} if supervisor_token else {}),
     ]
     c.JupyterHub.load_roles = roles()
 
 
-def configure_spawner(c: Any, settings: HubSettings) -> None:
-    """Servers are started only against a permit of the platform, with tokens that are worth little."""
-    c.JupyterHub.spawner_class = SPAWNER
+def configure_servers(c: Any) -> None:
+    """What holds for every server: tokens that are worth little, nothing inherited, Lab at its front."""
     c.Spawner.server_token_scopes = SERVER_TOKEN_SCOPES
     c.Spawner.env_keep = []
     c.Spawner.default_url = "/lab"
     c.Spawner.poll_interval = 5
+
+
+def configure_spawner(c: Any, settings: HubSettings) -> None:
+    """Servers are processes, started only against a permit of the platform."""
+    c.JupyterHub.spawner_class = SPAWNER
     c.Spawner.start_timeout = 120
     c.MlplatSpawner.platform_url = settings.platform_url
     c.MlplatSpawner.hub_secret = settings.hub_secret
@@ -125,10 +134,15 @@ def configure_spawner(c: Any, settings: HubSettings) -> None:
 
 def configure_authenticator(c: Any, settings: HubSettings) -> None:
     """Login tokens, or the authenticator of the owner's choice with what `hub_config.py` says of it."""
-    c.JupyterHub.authenticator_class = settings.authenticator
+    choose_authenticator(c, settings.authenticator, settings.data_dir / "secrets" / "logins.json")
+
+
+def choose_authenticator(c: Any, name: str, logins: Path) -> None:
+    """The authenticator of that name; `logins` is the file of the one with login tokens."""
+    c.JupyterHub.authenticator_class = name
     c.Authenticator.auth_refresh_age = 60
-    if settings.authenticator == DEFAULT_AUTHENTICATOR:
-        c.LoginTokenAuthenticator.logins_file = str(settings.data_dir / "secrets" / "logins.json")
+    if name == DEFAULT_AUTHENTICATOR:
+        c.LoginTokenAuthenticator.logins_file = str(logins)
 
 
 def configure_pages(c: Any) -> None:

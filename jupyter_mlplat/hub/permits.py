@@ -1,4 +1,4 @@
-"""Trading a permit to spawn for what the platform wants started."""
+"""What the spawners ask the platform: what a permit stands for, and whether an instance is to run."""
 
 from dataclasses import fields
 from typing import Any
@@ -30,6 +30,16 @@ async def redeem(platform_url: str, secret: str, user_options: Any, owner: str, 
     if (launch.owner, launch.instance_id) != (owner, name):
         raise SpawnException(NO_PERMIT, reason="foreign-permit", status_code=403)
     return launch
+
+
+async def is_wanted(platform_url: str, secret: str, name: str) -> bool:
+    """Whether the platform wants the instance to run. If it cannot be asked, yes: it ends what it does not want."""
+    url = f"{platform_url}/internal/instances/{quote(name, safe='')}/wanted"
+    try:
+        answer = await fetch(url, headers={"Authorization": f"hub {secret}"}, raise_for_status=False)
+        return answer.status != 200 or bool((await answer.json())["wanted"])
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 async def _trade(url: str, secret: str) -> ServerLaunch:

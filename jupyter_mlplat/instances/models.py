@@ -121,6 +121,12 @@ class Instance(Model):
     last_activity: Moment | None
 
 
+class Wanted(Model):
+    """Whether the platform wants an instance to run now: not while it stops or switches by a restart."""
+
+    wanted: bool
+
+
 class InstanceFilter(PageRequest):
     """Filters of a list of instances; `name` matches anywhere in the name, `tag` is KEY or KEY=VALUE."""
 

@@ -16,6 +16,7 @@ from jupyter_mlplat.instances.models import (
     InstanceFilter,
     InstanceSwitch,
     InstanceUpdate,
+    Wanted,
 )
 
 router = APIRouter(prefix="/instances", tags=["instances"])
@@ -90,3 +91,9 @@ async def save_image(actor: Caller, parts: Parts, instance_id: str, wanted: Imag
 async def redeem_permit(parts: Parts, permit: str) -> ServerLaunch:
     """Trade a permit for how to start a server; for the Hub's spawner alone."""
     return await parts.instances.redeem(permit)
+
+
+@internal.get("/instances/{instance_id}/wanted", operation_id="is_instance_wanted", include_in_schema=False)
+async def is_instance_wanted(parts: Parts, instance_id: str) -> Wanted:
+    """Whether an instance is to run; for the Hub's spawner alone."""
+    return await parts.instances.wanted(instance_id)

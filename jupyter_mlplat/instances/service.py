@@ -30,12 +30,14 @@ from jupyter_mlplat.instances.models import (
     InstanceUpdate,
     Status,
     Target,
+    Wanted,
 )
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 
 STARTABLE = frozenset({Status.STOPPED, Status.CREATE_FAILED, Status.START_FAILED, Status.ERROR})
 STOPPABLE = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.RUNNING})
+UNWANTED = frozenset({Status.STOPPING, Status.STOPPED, Status.CREATE_FAILED, Status.START_FAILED, Status.ERROR})
 SWITCHABLE = STARTABLE | {Status.RUNNING}
 
 
@@ -182,6 +184,12 @@ class InstanceService:
             if image is None:
                 raise NotFound(f"The image {row.image_name} of this instance is gone; switch it to another image.")
             return self.backend.launch(spec_of(row, image, self.flavors.get(row.flavor)))
+
+    async def wanted(self, instance_id: str) -> Wanted:
+        """Whether an instance is to run; one that nobody knows is not."""
+        async with self.database.read() as session:
+            row = await store.get(session, instance_id)
+        return Wanted(wanted=row is not None and row.target == Target.RUNNING and row.status not in UNWANTED)
 
     def _choice(self, row: InstanceRow, current: Flavor, offer: FlavorOffer) -> FlavorChoice:
         if offer.id == current.id:

@@ -1,0 +1,53 @@
+"""Nodes: which are alive, which are known to be dead."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Json = dict[str, Any]
+
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+SHUT_DOWN = "node.cloudprovider.kubernetes.io/shutdown"
+
+
+def is_ready(node: Json) -> bool:
+    """Whether the kubelet says that it can run pods, and has said so lately."""
+    return _ready(node).get("status") == "True"
+
+
+def silent_since(node: Json) -> datetime | None:
+    """Since when nothing has been heard of the node; None where its kubelet speaks, ready or not."""
+    condition = _ready(node)
+    if condition.get("status") != "Unknown":
+        return None
+    return moment(condition["lastTransitionTime"])
+
+
+def is_silent(node: Json | None, now: datetime, grace: timedelta) -> bool:
+    """Whether a node is gone from the cluster, or has not been heard of for `grace`."""
+    if node is None:
+        return True
+    since = silent_since(node)
+    return since is not None and now - since >= grace
+
+
+def known_dead(node: Json | None) -> bool:
+    """Whether the cluster itself vouches that nothing runs there any more."""
+    taints = (node or {}).get("spec", {}).get("taints") or []
+    return node is None or any(taint.get("key") in (OUT_OF_SERVICE, SHUT_DOWN) for taint in taints)
+
+
+def kubelet_address(node: Json) -> tuple[str, int]:
+    """Where the kubelet of a node listens."""
+    addresses = {entry["type"]: entry["address"] for entry in node["status"].get("addresses") or []}
+    port = node["status"].get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", 10250)
+    return addresses.get("InternalIP") or addresses.get("Hostname") or node["metadata"]["name"], int(port)
+
+
+def moment(text: str) -> datetime:
+    """A time as Kubernetes writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _ready(node: Json) -> Json:
+    conditions = node["status"].get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == "Ready"), {})

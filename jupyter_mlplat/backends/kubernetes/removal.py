@@ -1,0 +1,89 @@
+"""Ending pods, also those on nodes that no longer answer: no second pod is started while the first may still write."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from jupyter_mlplat.backends.kubernetes import nodes
+from jupyter_mlplat.backends.kubernetes.client import Cluster, path_of
+from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.backends.kubernetes.watch import World
+from jupyter_mlplat.errors import BackendFailure, Conflict
+
+Json = dict[str, Any]
+
+LOOK_SECONDS = 2.0
+LONGEST_SECONDS = 120.0
+KNOCK_SECONDS = 3.0
+
+
+class Removal:
+    """Removes pods of the users' namespace and waits until they are gone."""
+
+    def __init__(self, cluster: Cluster, world: World, settings: KubernetesSettings) -> None:
+        self._cluster, self._world, self._settings = cluster, world, settings
+
+    def lost_since(self, pod: Json) -> str | None:
+        """Why a pod counts as lost: its node is gone or has been silent for longer than the grace period."""
+        name = pod["spec"].get("nodeName")
+        if not name:
+            return None
+        node = self._world.nodes.objects.get(name)
+        if not nodes.is_silent(node, datetime.now(UTC), self._settings.node_grace):
+            return None
+        return f"its node {name} {'is gone' if node is None else 'does not answer any more'}"
+
+    async def remove(self, pod_name: str) -> None:
+        """End the pod in good order and wait until it is gone; no pod is no error.
+
+        A pod on a silent node is removed from the cluster's records once the node is known to be dead: the cluster says
+        so itself, or its kubelet does not answer us either. BackendFailure while it cannot be told.
+        """
+        deadline = time.monotonic() + LONGEST_SECONDS
+        with self._world.signals.listen(pod_name) as changed:
+            while (pod := self._world.pod(pod_name)) is not None:
+                changed.clear()
+                await self._ask(pod_name, pod)
+                if time.monotonic() > deadline:
+                    raise BackendFailure(f"The node {pod['spec'].get('nodeName')} takes very long to end {pod_name}.")
+                await _wait(changed)
+
+    async def _ask(self, pod_name: str, pod: Json) -> None:
+        grace: int | None = None
+        if self.lost_since(pod):
+            await self._check_fence(pod["spec"]["nodeName"])
+            grace = 0
+        elif "deletionTimestamp" in pod["metadata"]:
+            return
+        path = path_of(self._settings.namespace, "pods", pod_name)
+        try:
+            await self._cluster.delete(path, grace_seconds=grace, uid=pod["metadata"]["uid"])
+        except Conflict:
+            return  # another pod of that name by now; the watch will tell
+
+    async def _check_fence(self, name: str) -> None:
+        node = self._world.nodes.objects.get(name)
+        if node is None or nodes.known_dead(node):
+            return
+        if await _answers(*nodes.kubelet_address(node)):
+            raise BackendFailure(
+                f"Node {name} is out of the cluster's sight, but its kubelet answers: its pods may still write."
+            )
+
+
+async def _wait(changed: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+    except TimeoutError:
+        return
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), KNOCK_SECONDS)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

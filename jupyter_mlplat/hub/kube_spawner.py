@@ -1,0 +1,229 @@
+"""The Hub's spawner on a cluster.
+
+The platform decides, the spawner obeys and adopts. A start names a single-use permit, for which the platform gives the
+whole manifest of the pod; to it the Hub's own variables are added and nothing else. A pod that is there already (the
+Hub was killed in the middle, or gave up waiting) is taken up again with the token that it carries. A stop deletes the
+pod only where the platform wants the instance stopped; claims are the platform's alone.
+"""
+
+import asyncio
+import copy
+import json
+from typing import Any
+
+import aiohttp
+from jupyterhub.httpclient import fetch
+from jupyterhub.spawner import SpawnException
+from kubernetes_asyncio.client import ApiException
+from kubespawner import KubeSpawner  # type: ignore[import-untyped]
+from sqlalchemy import inspect
+from traitlets import Unicode, default
+
+from jupyter_mlplat.hub.permits import is_wanted, redeem
+
+Json = dict[str, Any]
+
+NOTEBOOK = "notebook"
+IDENTITY = ("mlplat.io/instance", "mlplat.io/owner")
+TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 the name of a variable
+QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.25
+QUICK_LOOKS = 200
+CREATE_TRIES = 40
+PROBE = aiohttp.ClientTimeout(total=5)
+
+
+class MlplatKubeSpawner(KubeSpawner):  # type: ignore[misc]
+    """Starts, adopts and ends the pods of instances."""
+
+    platform_url = Unicode(help="Address below which the platform redeems permits").tag(config=True)
+    hub_secret = Unicode(help="What the Hub shows to the platform when it asks something").tag(config=True)
+
+    manifest: Json | None = None
+    api_token: str
+
+    @default("pod_name_template")
+    def _pod_name_template_default(self) -> str:
+        return "instance-{unescaped_servername}"
+
+    @default("storage_pvc_ensure")
+    def _storage_pvc_ensure_default(self) -> bool:
+        return False
+
+    async def _start(self) -> str:
+        """Bring the pod that the permit stands for to a server that answers; its address."""
+        launch = await redeem(self.platform_url, self.hub_secret, self.user_options, self.user.name, self.name)
+        self.will_resume = False
+        self.manifest = launch.pod
+        await self._watch()
+        self._remember()
+        await self._create_or_adopt(await self.get_pod_manifest())
+        self._remember()
+        url: str = self._get_pod_url(await self._running())
+        await self._answering(url)
+        return url
+
+    async def get_pod_manifest(self) -> Json:
+        """The platform's pod with the Hub's variables; SpawnException where no permit has been redeemed."""
+        if not self.manifest:
+            raise SpawnException("No pod without a permit of the platform.", reason="no-permit", status_code=403)
+        self.image = container_of(self.manifest)["image"]
+        return with_environment(self.manifest, self.get_env())
+
+    async def stop(self, now: bool = False) -> None:
+        """Delete the pod and wait until it is gone, unless the platform wants the instance to run."""
+        if await is_wanted(self.platform_url, self.hub_secret, self.name):
+            self.log.info("Leaving pod %s: the platform wants it. Stop the instance there.", self.pod_name)
+            self.will_resume = True
+            return
+        await super().stop(now)
+
+    async def get_url(self) -> str:
+        """Where the server answers, also after a Hub that was killed before the pod had an address."""
+        known: str = self.server.url
+        try:
+            url = self._get_pod_url(await asyncio.wait_for(self._running(), self.start_timeout))
+        except (SpawnException, TimeoutError):
+            return known
+        return f"{url}{self.server.base_url}"
+
+    def get_state(self) -> Json:
+        """What a restarted Hub needs; the token is among it so that it is revoked when the server stops."""
+        return {**super().get_state(), "api_token": self.api_token}
+
+    def load_state(self, state: Json) -> None:
+        super().load_state(state)
+        self.api_token = state.get("api_token") or self.api_token
+
+    async def _watch(self) -> None:
+        await self._start_watching_pods()
+        if self.events_enabled:
+            await self._start_watching_events()
+
+    def _remember(self) -> None:
+        """Write down what a Hub that is killed now needs to go on."""
+        self.orm_spawner.state = self.get_state()
+        if session := inspect(self.orm_spawner).session:
+            session.commit()
+
+    async def _create_or_adopt(self, manifest: Json) -> None:
+        for _ in range(CREATE_TRIES):
+            try:
+                await self.api.create_namespaced_pod(
+                    self.namespace, manifest, _request_timeout=self.k8s_api_request_timeout
+                )
+                return
+            except TimeoutError:
+                continue  # whether it was made is seen by trying again
+            except ApiException as error:
+                if error.status != 409:
+                    raise _refusal(error) from error
+            if await self._adopt(manifest):
+                return
+        raise SpawnException(f"The earlier pod {self.pod_name} does not go away.", reason="conflict", status_code=503)
+
+    async def _adopt(self, manifest: Json) -> bool:
+        """Take up the pod that is there; False, after a moment, where it is over or on its way out."""
+        pod = await self._read_pod()
+        if pod is None:
+            return False
+        if has_ended(pod):
+            await self._clear_away(pod)
+            return False
+        if not is_same(pod, manifest):
+            message = f"The pod {self.pod_name} is not the one that the platform asks for."
+            raise SpawnException(message, reason="foreign-pod", status_code=409)
+        self.api_token = variables_of(pod).get(TOKEN) or self.api_token
+        self.log.info("Adopting pod %s", self.pod_name)
+        return True
+
+    async def _read_pod(self) -> Json | None:
+        answer = await self.api.read_namespaced_pod(self.pod_name, self.namespace, _preload_content=False)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise SpawnException(f"The cluster does not show the pod: {answer.reason}", reason="read", status_code=503)
+        pod: Json = json.loads(await answer.read())
+        return pod
+
+    async def _clear_away(self, pod: Json) -> None:
+        """Remove this very pod, which has ended; a claim of the same instance may be mounted by one pod only."""
+        if "deletionTimestamp" not in pod["metadata"]:
+            body = {"preconditions": {"uid": pod["metadata"]["uid"]}}
+            try:
+                await self.api.delete_namespaced_pod(self.pod_name, self.namespace, body=body)
+            except ApiException as error:
+                if error.status not in (404, 409):
+                    raise _refusal(error) from error
+        await asyncio.sleep(SLOW_SECONDS)
+
+    async def _running(self) -> Json:
+        """The pod once its container runs; SpawnException where it ends or is removed instead."""
+        await self._start_watching_pods()
+        seen, looks = False, 0
+        while True:
+            pod: Json | None = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
+            if pod is None and seen:
+                raise SpawnException("The pod was removed while it started.", reason="removed", status_code=500)
+            if pod is not None and has_ended(pod):
+                raise SpawnException("The pod ended while it started.", reason="ended", status_code=500)
+            if pod is not None and self.is_pod_running(pod):
+                return pod
+            seen, looks = pod is not None, looks + 1
+            await asyncio.sleep(QUICK_SECONDS if looks < QUICK_LOOKS else SLOW_SECONDS)
+
+    async def _answering(self, url: str) -> None:
+        """Wait for the first answer, so that the Hub finds the server at its first look."""
+        address, looks = f"{url}{self.server.base_url}api", 0
+        while True:
+            try:
+                await fetch(address, raise_for_status=False, allow_redirects=False, timeout=PROBE)
+                return
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                looks += 1
+            await self._running()
+            await asyncio.sleep(QUICK_SECONDS if looks < QUICK_LOOKS else SLOW_SECONDS)
+
+
+def with_environment(manifest: Json, variables: dict[str, str]) -> Json:
+    """The manifest with more variables for its server; those that the platform has set stay as they are."""
+    pod = copy.deepcopy(manifest)
+    container = container_of(pod)
+    merged = {name: {"name": name, "value": value} for name, value in variables.items()}
+    merged |= {entry["name"]: entry for entry in container.get("env") or []}
+    container["env"] = [merged[name] for name in sorted(merged)]
+    return pod
+
+
+def container_of(pod: Json) -> Json:
+    """The container of the server."""
+    found: Json = next(one for one in pod["spec"]["containers"] if one["name"] == NOTEBOOK)
+    return found
+
+
+def variables_of(pod: Json) -> dict[str, str]:
+    """The variables that the server's container is given."""
+    return {entry["name"]: entry.get("value", "") for entry in container_of(pod).get("env") or []}
+
+
+def has_ended(pod: Json) -> bool:
+    """Whether a pod is over, or being removed."""
+    if "deletionTimestamp" in pod["metadata"] or pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return True
+    statuses = pod["status"].get("containerStatuses") or []
+    return any(status["name"] == NOTEBOOK and "terminated" in status.get("state", {}) for status in statuses)
+
+
+def is_same(pod: Json, manifest: Json) -> bool:
+    """Whether a pod is of the same instance, owner and image; its resources may have been changed since."""
+    labels = [found["metadata"].get("labels") or {} for found in (pod, manifest)]
+    same = all(labels[0].get(name) == labels[1].get(name) for name in IDENTITY)
+    return same and bool(container_of(pod)["image"] == container_of(manifest)["image"])
+
+
+def _refusal(error: ApiException) -> SpawnException:
+    """The API server's reason, for the platform to show."""
+    try:
+        message = json.loads(error.body or "")["message"]
+    except (TypeError, ValueError, KeyError):
+        message = str(error.reason)
+    return SpawnException(f"The cluster refuses the pod: {message}", reason="refused", status_code=error.status or 503)
