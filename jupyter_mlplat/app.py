@@ -25,6 +25,7 @@ from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.events.routes import router as events_router
 from jupyter_mlplat.flavors.routes import router as flavors_router
 from jupyter_mlplat.flavors.service import FlavorService, read_catalog
+from jupyter_mlplat.health import router as health_router
 from jupyter_mlplat.http import PROBLEMS, Services, install_errors
 from jupyter_mlplat.images.reconcile import ImageReconciler
 from jupyter_mlplat.images.routes import router as images_router
@@ -116,6 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
         api.include_router(router)
     app.include_router(api)
     app.include_router(console_router, prefix=prefix)
+    app.include_router(health_router)
     return app
 
 
