@@ -143,7 +143,13 @@ class InstanceReconciler(Reconciler):
         except BackendFailure:
             raise
         except MlplatError as error:
-            await self._give_up(row, Status.CREATE_FAILED if first else Status.START_FAILED, error.message)
+            if await self._is_wanted(row.id):
+                await self._give_up(row, Status.CREATE_FAILED if first else Status.START_FAILED, error.message)
+
+    async def _is_wanted(self, instance_id: str) -> bool:
+        """Whether it is still to run: the Hub is refused a start that its user has called off meanwhile."""
+        async with self.database.read() as session:
+            return (await self._fresh(session, instance_id)).target == Target.RUNNING
 
     async def _start_steps(self, row: InstanceRow) -> AsyncGenerator[Checkpoint, None]:
         async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:

@@ -8,6 +8,7 @@ import pytest
 from platform_stage import ALICE, Stage
 
 from jupyter_mlplat.backends import memory
+from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.errors import BackendFailure, Conflict, NotFound
 from jupyter_mlplat.images.models import Image, ImageFilter, ImageSave, ImageStatus, Package
 from jupyter_mlplat.instances import reconcile
@@ -145,6 +146,17 @@ async def test_a_start_that_fails_says_why_and_can_be_tried_again(stages: Opened
     await stage.instances.start(ALICE, instance.id)
     await stage.settle()
     assert (await now(stage, instance)).status == Status.RUNNING
+
+
+async def test_a_start_that_is_called_off_and_then_refused_has_not_failed(stages: Opened) -> None:
+    class StoppedThenRefused(memory.MemoryInstances):
+        async def _spawn(self, spec: InstanceSpec) -> None:
+            await stage.instances.stop(ALICE, spec.instance_id)
+            raise Conflict("The request carries no permit.")
+
+    stage = stages(instances_are=StoppedThenRefused)
+    instance = await stage.running_instance()
+    assert (instance.status, instance.status_message) == (Status.STOPPED, "")
 
 
 async def test_a_hub_that_is_away_is_waited_for(stages: Opened) -> None:
