@@ -41,9 +41,10 @@ def _asynchronous(url: URL) -> URL:
 
 
 async def _until_usable(url: URL) -> None:
-    pauses = itertools.chain((0.2, 0.5), itertools.repeat(1.0))
-    while not await _usable(url):
-        await asyncio.sleep(next(pauses))
+    for pause in itertools.chain((0.2, 0.5), itertools.repeat(1.0)):
+        if await _usable(url):
+            return
+        await asyncio.sleep(pause)
 
 
 async def _usable(url: URL) -> bool:
