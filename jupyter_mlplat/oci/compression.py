@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 import zstandard
 
@@ -27,6 +27,12 @@ class Compressed:
     digest: str
     size: int
     plain_size: int
+
+
+class Output(Protocol):
+    """Takes what is written, in order."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 class _Worker(threading.Thread):
@@ -66,7 +72,7 @@ class _Worker(threading.Thread):
 class CompressedStream:
     """Writes zstd to `out`. Use as a context manager; `finish` ends the stream and tells what was written."""
 
-    def __init__(self, out: BinaryIO, *, level: int = LEVEL, threads: int = THREADS) -> None:
+    def __init__(self, out: Output, *, level: int = LEVEL, threads: int = THREADS) -> None:
         self._out = out
         self._plain, self._packed = hashlib.sha256(), hashlib.sha256()
         self._plain_size = self._size = 0

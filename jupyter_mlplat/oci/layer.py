@@ -4,9 +4,8 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import BinaryIO
 
-from jupyter_mlplat.oci.compression import Compressed, CompressedStream
+from jupyter_mlplat.oci.compression import Compressed, CompressedStream, Output
 from jupyter_mlplat.oci.member import BLOCK, Kind, Member, header, padding
 
 _CHUNK = 1 << 20
@@ -35,7 +34,7 @@ def open_path(source: str) -> int:
 
 def write_layer(
     members: Iterable[Member],
-    out: BinaryIO,
+    out: Output,
     *,
     written: Callable[[int], None] = lambda _: None,
     opened: Callable[[str], int] = open_path,

@@ -1,0 +1,238 @@
+"""Saves one container as an image: looks, writes layers, looks again, and lists the image last of all."""
+
+import asyncio
+import json
+import platform
+from collections import Counter
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jupyter_mlplat.agent.journal import Journal, WrittenLayer
+from jupyter_mlplat.agent.layers import LayerWriter, Meter
+from jupyter_mlplat.agent.messages import Left, Progress, Saved, SaveRequest, split_reference
+from jupyter_mlplat.agent.packages import installed
+from jupyter_mlplat.agent.runtime import Container, Runtime
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.errors import Conflict, NotAllowed
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.oci.child import NewLayer, Note, child_config, child_manifest, choose_platform
+from jupyter_mlplat.oci.layer import SourceChanged
+from jupyter_mlplat.oci.left_out import LeftOut, Rules
+from jupyter_mlplat.oci.manifest import MANIFEST, Descriptor, Manifest, encode
+from jupyter_mlplat.oci.registry import Document, Registry
+from jupyter_mlplat.oci.upper import Changes, look
+
+PACKAGES_LABEL = "mlplat.packages"
+BASE_LABEL = "org.opencontainers.image.base.digest"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PERIOD = 0.2
+_BEAT = 5.0
+"""Seconds after which progress is told that is none, so that both sides notice when the other is gone."""
+
+_ATTEMPTS = 4
+_QUIET_SECONDS = 0.5
+_PATIENCE = 120
+_SHOWN = 50
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Parent:
+    """The image that the container runs, as its own repository has it."""
+
+    repository: str
+    document: Document
+    manifest: Manifest
+    config: bytes
+
+
+@dataclass
+class Saver:
+    """`prefix` begins the names of all repositories that may be written to."""
+
+    runtime: Runtime
+    registry: Registry
+    journal: Journal
+    prefix: str
+    parallel: int
+    more_left_out: list[str]
+
+    async def save(self, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
+        """Progress, then the image. Broken off, nothing is listed, and what was uploaded is there for another try."""
+        meter = Meter("Looking for changed files")
+        work = asyncio.create_task(self._save(request, meter))
+        try:
+            async for progress in _watch(work, meter):
+                yield progress
+            yield await work
+        finally:
+            meter.cancelled.set()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _save(self, request: SaveRequest, meter: Meter) -> Saved:
+        self._check(request)
+        container = await self.runtime.find(request)
+        parent = await self._parent(request, container)
+        rules = Rules(container.mounts, self.more_left_out)
+        mounting = asyncio.create_task(self._mount(parent, request.repository))
+        try:
+            writer = LayerWriter(
+                self.registry, self.journal, request.repository, container.overlay.upper, self.parallel, meter
+            )
+            layers, changes = await self._still(writer, container, rules, request.environment)
+            packages = await asyncio.to_thread(installed, container.overlay, request.environment)
+            await mounting
+        finally:
+            mounting.cancel()
+            await asyncio.gather(mounting, return_exceptions=True)
+        meter.message = "Listing the image"
+        return await self._list(request, parent, layers, packages, changes.left_out)
+
+    def _check(self, request: SaveRequest) -> None:
+        registry = split_reference(request.parent)[0]
+        if registry != self.registry.access.address:
+            raise NotAllowed(f"The image is in the registry {registry}, not in {self.registry.access.address}.")
+        if not request.repository.startswith(self.prefix):
+            raise NotAllowed(f"Images may be saved below {self.prefix} only, not to {request.repository}.")
+
+    async def _parent(self, request: SaveRequest, container: Container) -> _Parent:
+        _, repository, digest = split_reference(request.parent)
+        if container.image_digest != digest:
+            raise Conflict("The container runs another image than the instance should. Restart the instance.")
+        document = await self.registry.manifest(repository, digest)
+        if document.is_index:
+            chosen = choose_platform(document.parse(), _ARCHITECTURES.get(platform.machine(), platform.machine()))
+            if chosen is None:
+                raise Conflict(f"The image has nothing for this node's architecture ({platform.machine()}).")
+            document = await self.registry.manifest(repository, chosen)
+        manifest = Manifest.parse(document.data)
+        return _Parent(repository, document, manifest, await self.registry.blob(repository, manifest.config.digest))
+
+    async def _mount(self, parent: _Parent, repository: str) -> None:
+        """Make the parent's layers part of the new repository; nothing is copied inside one registry."""
+        if parent.repository != repository:
+            copies = (self._copy(blob, parent.repository, repository) for blob in parent.manifest.layers)
+            await asyncio.gather(*copies)
+
+    async def _copy(self, blob: Descriptor, source: str, repository: str) -> None:
+        await self.registry.copy_blob(repository, blob, self.registry, source)
+
+    async def _still(
+        self, writer: LayerWriter, container: Container, rules: Rules, environment: str
+    ) -> tuple[list[WrittenLayer], Changes]:
+        """The layers of changes whose environment was the same before and after, however long a pip in it takes.
+
+        Of other files each is whole in itself; they need not all be of the same moment.
+        """
+        changes = await _look(container, rules)
+        for _ in range(_ATTEMPTS):
+            writer.meter.message = "Writing changed files"
+            try:
+                layers = await writer.write(changes)
+            except SourceChanged as change:
+                changed = change.path
+            else:
+                after = await _look(container, rules)
+                changed = _difference(changes.state_of(environment), after.state_of(environment))
+                if not changed:
+                    return layers, changes
+            writer.meter.message = f"Waiting until the environment holds still ({changed} has changed)"
+            changes = await _wait_until_still(container, rules, environment)
+        raise Conflict(
+            f"Files keep changing while they are saved ({changed}). Wait until what installs or writes there has "
+            "finished, then save again."
+        )
+
+    async def _list(
+        self,
+        request: SaveRequest,
+        parent: _Parent,
+        layers: list[WrittenLayer],
+        packages: tuple[Package, ...],
+        left_out: tuple[LeftOut, ...],
+    ) -> Saved:
+        digest, size = await (self._child(request, parent, layers, packages) if layers else self._same(request, parent))
+        return Saved(
+            digest=digest,
+            parent_digest=split_reference(request.parent)[2],
+            size=size,
+            added=sum(layer.size for layer in layers),
+            packages=packages,
+            left_out=_shown(left_out),
+            left_out_count=len(left_out),
+        )
+
+    async def _child(
+        self, request: SaveRequest, parent: _Parent, layers: list[WrittenLayer], packages: tuple[Package, ...]
+    ) -> tuple[str, int]:
+        listed = json.dumps([[package.name, package.version] for package in packages])
+        labels = {**request.labels, PACKAGES_LABEL: listed, BASE_LABEL: split_reference(request.parent)[2]}
+        added = [NewLayer(layer.digest, layer.diff_id, layer.size) for layer in layers]
+        config = child_config(parent.config, added, labels, Note(request.author, now(), request.step))
+        manifest = child_manifest(parent.manifest, config, added)
+        await self.registry.put_blob(request.repository, config)
+        data = encode(manifest.document())
+        return await self.registry.put_manifest(request.repository, request.tag, MANIFEST, data), manifest.size
+
+    async def _same(self, request: SaveRequest, parent: _Parent) -> tuple[str, int]:
+        """Nothing has changed: the parent under the new name as well. Its digest is the one that the instance runs."""
+        digest = split_reference(request.parent)[2]
+        if parent.document.digest != digest:
+            return await self._child(request, parent, [], ())
+        await self._copy(parent.manifest.config, parent.repository, request.repository)
+        document = parent.document
+        await self.registry.put_manifest(request.repository, request.tag, document.media_type, document.data)
+        return digest, parent.manifest.size
+
+
+async def _look(container: Container, rules: Rules) -> Changes:
+    """The changes as they are now; looked for again where folders vanish meanwhile."""
+    for _ in range(_PATIENCE):
+        try:
+            return await asyncio.to_thread(look, container.overlay, rules)
+        except SourceChanged:
+            await asyncio.sleep(_QUIET_SECONDS)
+        except FileNotFoundError as error:
+            raise Conflict("The instance's container is gone. Start the instance, then save again.") from error
+    raise Conflict("Folders keep vanishing while the instance is saved. Wait until that has finished, then save again.")
+
+
+async def _wait_until_still(container: Container, rules: Rules, environment: str) -> Changes:
+    """Two looks that agree on the environment, or the last one when patience ends."""
+    before = await _look(container, rules)
+    for _ in range(_PATIENCE):
+        await asyncio.sleep(_QUIET_SECONDS)
+        after = await _look(container, rules)
+        if not _difference(before.state_of(environment), after.state_of(environment)):
+            return after
+        before = after
+    return before
+
+
+def _difference(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> str:
+    """One path that is not the same in both; empty where all are."""
+    if before == after:
+        return ""
+    return next(path for path in sorted({**before, **after}) if before.get(path) != after.get(path))
+
+
+def _shown(left_out: tuple[LeftOut, ...]) -> tuple[Left, ...]:
+    """Some of what stayed behind: secrets first, mounts last."""
+    reasons = Counter(each.reason for each in left_out)
+    ordered = sorted(left_out, key=lambda each: (reasons[each.reason] > _SHOWN, each.reason.startswith("a mount")))
+    return tuple(Left(path=each.path, reason=each.reason) for each in ordered[:_SHOWN])
+
+
+async def _watch(work: "asyncio.Task[T]", meter: Meter) -> AsyncGenerator[Progress, None]:
+    """What the meter says, until the work has ended."""
+    told, silent = (-1, 0, ""), 0.0
+    while not work.done():
+        state = (meter.done, meter.total, meter.message)
+        if state != told or silent >= _BEAT:
+            told, silent = state, 0.0
+            yield Progress(message=meter.message, done=meter.done, total=meter.total)
+        await asyncio.wait([work], timeout=_PERIOD)
+        silent += _PERIOD
