@@ -152,13 +152,24 @@ class InstanceReconciler(Reconciler):
             return (await self._fresh(session, instance_id)).target == Target.RUNNING
 
     async def _start_steps(self, row: InstanceRow) -> AsyncGenerator[Checkpoint, None]:
-        async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
-            async for checkpoint in checkpoints:
-                yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
+        if row.image_digest is None:
+            async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
+            await self._pin(row.id)
         spec = await self._spec(row.id, permit=await self._new_permit(row.id))
         async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:
                 yield checkpoint
+
+    async def _pin(self, instance_id: str) -> None:
+        """Take the digest of a preset that was not there yet when it was chosen."""
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            image = await images.get(session, row.image_id)
+            if image is None:
+                raise NotFound(f"The image {row.image_name} is gone; switch the instance to another image.")
+            row.pin(image)
 
     async def _running(self, instance_id: str) -> None:
         async with self.database.transaction() as session:
@@ -177,7 +188,7 @@ class InstanceReconciler(Reconciler):
         await self._follow(row.id, self._backend.stop(await self._spec(row.id)), None)
         async with self.database.transaction() as session:
             fresh_row = await self._fresh(session, row.id)
-            fresh_row.status = Status.STOPPED
+            fresh_row.status, fresh_row.status_message = Status.STOPPED, ""
             fresh_row.steps = []
             self._emit(session, fresh_row, "Stopped", "The instance is stopped; its work folder is kept")
 
@@ -232,7 +243,7 @@ class InstanceReconciler(Reconciler):
                 image = await images.get(session, fresh_row.target_image_id)
                 fresh_row.target_image_id = None
                 if image is not None:
-                    fresh_row.image_id, fresh_row.image_name = image.id, image.full_name
+                    fresh_row.pin(image)
                     self._emit(session, fresh_row, "UpdateImage", f"Switched to {image.full_name}")
 
     async def _observe(self, row: InstanceRow) -> None:
@@ -301,10 +312,7 @@ class InstanceReconciler(Reconciler):
     async def _spec(self, instance_id: str, *, permit: str = "", flavor_id: str | None = None) -> InstanceSpec:
         async with self.database.read() as session:
             row = await self._fresh(session, instance_id)
-            image = await session.get(images.ImageRow, row.image_id)
-        if image is None:
-            raise NotFound(f"The image {row.image_name} is gone; switch the instance to another image.")
-        return spec_of(row, image, self._flavors.get(flavor_id or row.flavor), permit)
+        return spec_of(row, self._flavors.get(flavor_id or row.flavor), permit)
 
     async def _new_permit(self, instance_id: str) -> str:
         permit = token_hex(16)
