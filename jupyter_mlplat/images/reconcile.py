@@ -16,9 +16,11 @@ from jupyter_mlplat.images import store
 from jupyter_mlplat.images.models import ImageStatus, SaveProgress
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.instances.models import Status
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.store import InstanceRow
+from jupyter_mlplat.jobs import store as jobs
 from jupyter_mlplat.reconciling.loop import Reconciler
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class ImageReconciler(Reconciler):
             self._refreshed = True
         async with self.database.read() as session:
             unfinished = await store.unfinished(session)
-            kept = frozenset(await store.digests(session))
+            kept = frozenset(await _kept(session))
         shrunk = self._collected is None or bool(self._collected - kept)
         self._collected = self._collected if shrunk else kept
         first = [] if self._prepared else [PREPARE]
@@ -87,15 +89,14 @@ class ImageReconciler(Reconciler):
             image, source = await self._pair(session, image_id)
             if image.status not in (ImageStatus.INIT, ImageStatus.CREATING):
                 return None
-            parent = await store.get(session, source.image_id) if source else None
             running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
-            if running and source is not None and parent is not None:
+            if running and source is not None:
                 if image.status == ImageStatus.INIT:
                     events.emit(session, "image", image.id, image.owner, "Saving", f"Saving {image.full_name}")
                     self._say(session, source, "Snapshotting", f"Saving {image.full_name}; kernels keep running")
                 image.status, source.status = ImageStatus.CREATING, Status.SNAPSHOTTING
-                image.parent_digest = parent.digest
-                spec = spec_of(source, parent, self._flavors.get(source.flavor))
+                image.parent_digest = source.image_digest
+                spec = spec_of(source, self._flavors.get(source.flavor))
                 return SaveSpec(image.id, spec, image.name, image.tag, image.description, image.owner)
         await self._failed(image_id, "The instance no longer runs. Start it and save again.")
         return None
@@ -168,8 +169,13 @@ class ImageReconciler(Reconciler):
 
     async def _collect(self) -> None:
         async with self.database.read() as session:
-            kept = await store.digests(session)
+            kept = await _kept(session)
         freed = await self._backend.collect(kept)
         self._collected = frozenset(kept)
         if freed:
             log.info("gave back %d bytes of images that nobody needs", freed)
+
+
+async def _kept(session: AsyncSession) -> set[str]:
+    """The digests that the catalogue lists, and those on which instances and jobs run."""
+    return await store.digests(session) | await instances.digests(session) | await jobs.digests(session)

@@ -79,10 +79,9 @@ class InstanceService:
                 tags=[tag.model_dump() for tag in wanted.tags],
                 status=Status.INIT,
                 target=Target.RUNNING,
-                image_id=image.id,
-                image_name=image.full_name,
                 flavor=flavor.id,
             )
+            row.pin(image)
             session.add(row)
             detail = f"image {image.full_name}, flavor {flavor.id}"
             events.emit(session, "instance", row.id, row.owner, "Created", f"Created with {detail}")
@@ -152,7 +151,7 @@ class InstanceService:
             if row.status not in SWITCHABLE or row.switching or row.target == Target.DELETED:
                 raise Conflict(f"{row.name} is {row.situation}; wait until it is running or stopped, then switch.")
             image = await self._image(session, actor, wanted.image_id) if wanted.image_id else None
-            if image is not None and image.id == row.image_id:
+            if image is not None and (image.id, image.digest) == (row.image_id, row.image_digest):
                 image = None
             self._agree_to_restart(row, flavor, image, wanted.restart)
             row.target_flavor = flavor.id if flavor else None
@@ -180,10 +179,7 @@ class InstanceService:
             row = await store.get(session, ticket.instance_id)
             if row is None or row.target != Target.RUNNING:
                 raise NotAllowed("This instance is not to be started. Start it in the console.")
-            image = await images.get(session, row.image_id)
-            if image is None:
-                raise NotFound(f"The image {row.image_name} of this instance is gone; switch it to another image.")
-            return self.backend.launch(spec_of(row, image, self.flavors.get(row.flavor)))
+            return self.backend.launch(spec_of(row, self.flavors.get(row.flavor)))
 
     async def wanted(self, instance_id: str) -> Wanted:
         """Whether an instance is to run; one that nobody knows is not."""

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.base import Base, Owned
+from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances.models import Instance, InstanceFilter, Status, Step, Target
 
 
@@ -33,6 +34,9 @@ class InstanceRow(Owned, Base):
     target: Mapped[str] = mapped_column(default=Target.RUNNING)
     image_id: Mapped[str] = mapped_column(index=True)
     image_name: Mapped[str]
+    image_digest: Mapped[str | None]
+    """The image as it was when it was chosen; None until a preset that had to be made first is there."""
+    image_reference: Mapped[str] = mapped_column(default="")
     flavor: Mapped[str]
     target_image_id: Mapped[str | None]
     target_flavor: Mapped[str | None]
@@ -41,6 +45,11 @@ class InstanceRow(Owned, Base):
     restarts: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None]
     last_activity: Mapped[datetime | None]
+
+    def pin(self, image: ImageRow) -> None:
+        """Run on what `image` is now, whatever is made under its name later."""
+        self.image_id, self.image_name = image.id, image.full_name
+        self.image_digest, self.image_reference = image.digest, image.reference
 
     @property
     def switching(self) -> bool:
@@ -114,6 +123,12 @@ async def using_image(session: AsyncSession, image_id: str) -> list[InstanceRow]
     """Instances that run on an image, switch to it, or are being saved as it."""
     users = (InstanceRow.image_id == image_id) | (InstanceRow.target_image_id == image_id)
     return list(await session.scalars(_alive().where(users | (InstanceRow.saving_image_id == image_id))))
+
+
+async def digests(session: AsyncSession) -> set[str]:
+    """The digests that instances run on."""
+    found = await session.scalars(_alive().with_only_columns(InstanceRow.image_digest))
+    return {digest for digest in found if digest}
 
 
 async def find(session: AsyncSession, wanted: InstanceFilter, owner: str | None) -> Page[Instance]:

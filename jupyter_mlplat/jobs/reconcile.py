@@ -142,14 +142,26 @@ class JobReconciler(Reconciler):
         await self._end(job_id, JobObservation(JobState.FAILED, why), again=False)
 
     async def _start_steps(self, row: JobRow) -> AsyncGenerator[Checkpoint, None]:
-        async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
-            async for checkpoint in checkpoints:
-                yield checkpoint
+        if row.image_digest is None:
+            async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
+                async for checkpoint in checkpoints:
+                    yield checkpoint
+            row = await self._pin(row.id)
         spec = await self._spec(row)
         await self._pending(row.id)
         async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:
                 yield checkpoint
+
+    async def _pin(self, job_id: str) -> JobRow:
+        """Take the digest of a preset that was not there yet when the job was submitted."""
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, job_id)
+            image = await images.get(session, row.image_id)
+            if image is None:
+                raise NotFound(f"The image {row.image_name} is gone; submit the job on another image.")
+            row.pin(image)
+            return row
 
     async def _pending(self, job_id: str) -> None:
         async with self.database.transaction() as session:
@@ -281,13 +293,8 @@ class JobReconciler(Reconciler):
         return row
 
     async def _spec(self, row: JobRow) -> JobSpec:
-        async with self.database.read() as session:
-            image = await images.get(session, row.image_id)
-        if image is None:
-            raise NotFound(f"The image {row.image_name} is gone; submit the job on another image.")
         return spec_of(
             row,
-            image,
             self._flavors.get(row.flavor),
             self._bundles.path(row.bundle),
             await self._folders(row.owner, row.inputs),

@@ -114,16 +114,16 @@ class JobService:
         await self._check_quota(session, actor.user)
         if await store.bundle(session, actor.user, wanted.bundle) is None:
             raise NotFound(f"There is no bundle {wanted.bundle}. Upload it again.")
-        fields = wanted.model_dump(mode="json") | {"image_id": image.id, "flavor": flavor_id}
+        fields = wanted.model_dump(mode="json") | {"flavor": flavor_id}
         row = JobRow(
             id=new_id("j"),
             owner=actor.user,
             number=await store.next_number(session, actor.user),
             kind=kind,
-            image_name=image.full_name,
             instance_id=actor.instance_id,
             **fields,
         )
+        row.pin(image)
         session.add(row)
         detail = f"{wanted.entry} on {image.full_name}, {flavor_id}"
         events.emit(session, "job", row.id, row.owner, "Created", f"Submitted {detail}")

@@ -1,10 +1,9 @@
-"""What a job is made of, from its rows."""
+"""What a job is made of, from its row."""
 
 from pathlib import Path
 
 from jupyter_mlplat.backends.base import JobSpec
 from jupyter_mlplat.flavors.models import Flavor
-from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.jobs.models import Kind
 from jupyter_mlplat.jobs.store import JobRow
 
@@ -14,7 +13,7 @@ Folders = tuple[tuple[str, str], ...]
 KINDS = {".ipynb": Kind.NOTEBOOK, ".py": Kind.PYTHON, ".sh": Kind.SHELL}
 
 
-def spec_of(row: JobRow, image: ImageRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs: Folders) -> JobSpec:
+def spec_of(row: JobRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs: Folders) -> JobSpec:
     """The spec of one attempt that a back end works from."""
     return JobSpec(
         job_id=row.id,
@@ -24,8 +23,8 @@ def spec_of(row: JobRow, image: ImageRow, flavor: Flavor, bundle: Path, inputs: 
         kind=Kind(row.kind),
         entry=row.entry,
         bundle=bundle,
-        image_digest=image.digest or "",
-        image_reference=image.reference,
+        image_digest=row.image_digest or "",
+        image_reference=row.image_reference,
         flavor=flavor,
         nodes=row.nodes,
         attempt=row.attempt,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.base import Base, Owned
+from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.jobs.models import FINAL, Bundle, Channel, Job, JobFilter, JobProgress, Kind, Phase
 
 
@@ -45,6 +46,9 @@ class JobRow(Owned, Base):
     bundle: Mapped[str] = mapped_column(index=True)
     image_id: Mapped[str] = mapped_column(index=True)
     image_name: Mapped[str]
+    image_digest: Mapped[str | None]
+    """The image as it was when it was chosen; None until a preset that had to be made first is there."""
+    image_reference: Mapped[str] = mapped_column(default="")
     flavor: Mapped[str]
     nodes: Mapped[int] = mapped_column(default=1)
     parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -61,6 +65,11 @@ class JobRow(Owned, Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+    def pin(self, image: ImageRow) -> None:
+        """Run on what `image` is now, in every attempt."""
+        self.image_id, self.image_name = image.id, image.full_name
+        self.image_digest, self.image_reference = image.digest, image.reference
 
     @property
     def label(self) -> str:
@@ -149,6 +158,12 @@ async def count_unfinished(session: AsyncSession, owner: str) -> int:
 async def using_image(session: AsyncSession, image_id: str) -> list[JobRow]:
     """Unfinished jobs that run on an image, or will."""
     return list(await session.scalars(_alive().where(JobRow.image_id == image_id, JobRow.phase.not_in(FINAL))))
+
+
+async def digests(session: AsyncSession) -> set[str]:
+    """The digests that unfinished jobs run on."""
+    query = _alive().where(JobRow.phase.not_in(FINAL)).with_only_columns(JobRow.image_digest)
+    return {digest for digest in await session.scalars(query) if digest}
 
 
 async def find(session: AsyncSession, wanted: JobFilter, owner: str | None) -> Page[Job]:
