@@ -10,13 +10,13 @@ from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.audit.models import AuditFilter, AuditRecord
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Page
-from jupyter_mlplat.db.base import Base
+from jupyter_mlplat.db.base import Base, Serial
 
 
 class AuditRow(Base):
     __tablename__ = "audit"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     actor: Mapped[str] = mapped_column(index=True)
     via: Mapped[str]

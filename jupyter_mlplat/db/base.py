@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, MetaData, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from jupyter_mlplat.core.clock import now
@@ -23,6 +23,10 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+"""Of numbers that count on for ever (SQLite has 64 bits for each Integer, and counts only those)."""
 
 
 class Base(DeclarativeBase):

@@ -1,56 +1,108 @@
-"""The database: read sessions, write transactions, and word of each commit."""
+"""The database: read sessions, write transactions, and word of each commit.
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+Write transactions go one after the other, on SQLite and on PostgreSQL alike, whichever replica they come from. So what
+a transaction has checked (a name that is free, a quota, a lease) still holds when it commits, and the numbers of events
+rise in the order in which they can be seen.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.ids import new_id
+from jupyter_mlplat.db import postgresql, sqlite
+from jupyter_mlplat.db.troubles import in_words
+from jupyter_mlplat.errors import BackendFailure
+
+WAIT_SECONDS = 10.0
+"""How long a write transaction waits for its turn."""
+
+Fence = Callable[[AsyncSession], Awaitable[None]]
 
 
 class Database:
-    """Sessions on one database. `committed` is called after each write transaction that went through."""
+    """Sessions on one database. `committed` is called after each write transaction that went through.
+
+    Trouble with the database itself is a BackendFailure, a value that it cannot keep InvalidInput, and a unique name
+    that is taken AlreadyExists.
+    """
 
     def __init__(self, url: str, committed: Callable[[], None] = lambda: None) -> None:
         self.url = url
+        self.replica = new_id("p")
+        self.postgresql = url.startswith("postgresql")
         self._committed = committed
-        self._engine = create_async_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine)
-        writing = self._engine.execution_options(mlplat_writes=True)
-        self._reads = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._fence: Fence | None = None
+        self._turn = asyncio.Lock()
+        self._engine = postgresql.engine(url) if self.postgresql else sqlite.engine(url)
+        reading = postgresql.reading(self._engine) if self.postgresql else self._engine
+        writing = self._engine if self.postgresql else sqlite.writing(self._engine)
+        self._reads = async_sessionmaker(reading, expire_on_commit=False)
         self._writes = async_sessionmaker(writing, expire_on_commit=False)
+
+    def fenced(self, fence: Fence) -> "Database":
+        """The same database, each of whose write transactions calls `fence` first, which may refuse it."""
+        other = copy(self)
+        other._fence = fence
+        return other
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one state of the database and changes nothing."""
-        async with self._reads() as session:
-            yield session
+        with in_words():
+            async with self._reads() as session:
+                await self._connect(session)
+                yield session
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A write transaction: committed at the end, rolled back by any error."""
-        async with self._writes() as session, session.begin():
-            yield session
-        self._committed()
+    async def transaction(self, *, silent: bool = False, patient: bool = False) -> AsyncIterator[AsyncSession]:
+        """A write transaction: committed at the end, rolled back by any error. Do not begin one inside another.
+
+        A silent one wakes nobody; a patient one waits for its turn however long that takes.
+        """
+        with in_words():
+            async with self._in_turn(patient), self._writes() as session, session.begin():
+                await self._connect(session)
+                if self.postgresql:
+                    await postgresql.begin(session, patient=patient, word="" if silent else self.replica)
+                if self._fence:
+                    await self._fence(session)
+                yield session
+        if not silent:
+            self._committed()
+
+    async def clock(self, session: AsyncSession) -> Any:
+        """The moment on the clock of the database, the same for every replica (SQLite has but one machine)."""
+        return await session.scalar(text("SELECT clock_timestamp()")) if self.postgresql else now()
+
+    def listening(self, channel: str, hear: Callable[[str], None]) -> AbstractAsyncContextManager[postgresql.Wire]:
+        """A connection that hears the words sent to a channel of a PostgreSQL."""
+        return postgresql.listening(self._engine, channel, hear)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
+    @asynccontextmanager
+    async def _in_turn(self, patient: bool) -> AsyncIterator[None]:
+        """One writer of this process at a time, so that those who wait for the lock hold no connections."""
+        try:
+            async with asyncio.timeout(None if patient else WAIT_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise BackendFailure("The database is busy. Try again soon.") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    """WAL, foreign keys, and transactions that take the write lock at their beginning (no upgrade, no deadlock)."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("mlplat_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    async def _connect(self, session: AsyncSession) -> None:
+        try:
+            await session.connection()
+        except (OSError, TimeoutError) as error:
+            raise BackendFailure("The database does not answer. Try again soon.") from error

@@ -22,6 +22,8 @@ SCRIPTS = Path(__file__).parent / "migrations"
 def migrate(url: str) -> None:
     """Make the tables or bring older ones up to date, all or nothing; call it in a thread. Again is no harm.
 
+    Of replicas that begin at once, one does it and the others wait until it is done.
+
     Conflict where a newer version of the platform has written the database.
     """
     asyncio.run(_migrate(url))
@@ -30,7 +32,7 @@ def migrate(url: str) -> None:
 async def _migrate(url: str) -> None:
     database = Database(url)
     try:
-        async with database.transaction() as session:
+        async with database.transaction(patient=True) as session:
             await (await session.connection()).run_sync(_upgrade)
     finally:
         await database.close()

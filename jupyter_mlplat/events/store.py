@@ -2,23 +2,24 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Index, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Page
-from jupyter_mlplat.db.base import Base
+from jupyter_mlplat.db.base import Base, Serial
 from jupyter_mlplat.events.models import Event
 
 
 class EventRow(Base):
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_owner_id", "owner", "id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     noun: Mapped[str]
     resource_id: Mapped[str] = mapped_column(index=True)
-    owner: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str]
     workspace: Mapped[str] = mapped_column(default="default")
     type: Mapped[str]
     message: Mapped[str]
