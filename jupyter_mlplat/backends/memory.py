@@ -186,6 +186,9 @@ class DeleteLeavesFiles(MemoryInstances):
 class MemoryImages(ImageBackend):
     """Two presets that have to be built, and saves of what `world.installed` says."""
 
+    edition: tuple[str, ...] = ()
+    """What tells a preset that was made anew from the one before it."""
+
     def __init__(self, world: World | None = None) -> None:
         self.world = world or World()
 
@@ -194,14 +197,14 @@ class MemoryImages(ImageBackend):
 
     def _preset(self, name: str, tag: str, default: bool = False) -> PresetImage:
         full = f"{name}:{tag}"
-        known = digest_of(full) if full in self.world.prepared else None
+        known = digest_of(full, *self.edition) if full in self.world.prepared else None
         return PresetImage(name, tag, f"{name} {tag}", known, LAYER_BYTES, "x86_64", ("CPU",), default)
 
     async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
         yield Checkpoint(f"Building {digest_or_name}", event="BuildingImage", step=StepName.PREPARE_COMPUTE)
         if not digest_or_name.startswith("sha256:"):
             self.world.prepared.add(digest_or_name)
-            self.world.blobs[digest_of(digest_or_name)] = [Package(name="pip", version="25.0")]
+            self.world.blobs[digest_of(digest_or_name, *self.edition)] = [Package(name="pip", version="25.0")]
         await self.world.reach("image:prepared")
 
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
