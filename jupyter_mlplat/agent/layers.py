@@ -43,12 +43,20 @@ class LayerWriter:
     upper: str
     parallel: int
     meter: Meter
+    level: int = 1
+    all_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once every file has been read: what remains is to be sent."""
+
+    _unread: int = 0
 
     async def write(self, changes: Changes) -> list[WrittenLayer]:
         """The layers, lowest first. SourceChanged where a file does not hold still; what is done then is remembered."""
+        self.all_read.clear()
         parts = min(self.parallel, max(1, changes.size // _WORTH_A_LAYER)) if changes.members else 0
         self.meter.done, self.meter.total = 0, changes.size
         pieces = await asyncio.to_thread(split, changes, parts) if parts else []
+        self._unread = len(pieces) + 1
+        self._has_read()
         tasks = [asyncio.create_task(self._layer(piece)) for piece in pieces]
         try:
             return list(await asyncio.gather(*tasks))
@@ -57,11 +65,17 @@ class LayerWriter:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _has_read(self) -> None:
+        self._unread -= 1
+        if not self._unread:
+            self.all_read.set()
+
     async def _layer(self, changes: Changes) -> WrittenLayer:
         key = await asyncio.to_thread(fingerprint, changes)
         known = await self._known(key)
         if known is not None:
             self.meter.add(changes.size)
+            self._has_read()
             return known
         written = await self._upload(changes)
         layer = WrittenLayer(written.digest, written.diff_id, written.size, self.repository)
@@ -84,7 +98,7 @@ class LayerWriter:
     async def _upload(self, changes: Changes) -> Compressed:
         async with self.registry.upload(self.repository) as upload:
             pipe = Pipe()
-            writing = asyncio.create_task(asyncio.to_thread(self._fill, changes, pipe))
+            writing = asyncio.create_task(self._read(changes, pipe))
             try:
                 await upload.send(aiter(pipe))
                 written = await writing
@@ -94,6 +108,11 @@ class LayerWriter:
             await upload.commit(written.digest)
             return written
 
+    async def _read(self, changes: Changes, pipe: Pipe) -> Compressed:
+        written = await asyncio.to_thread(self._fill, changes, pipe)
+        self._has_read()
+        return written
+
     def _fill(self, changes: Changes, pipe: Pipe) -> Compressed:
         with opened_folder(self.upper) as upper, closing(pipe):
-            return write_layer(changes.members, pipe, written=self.meter.add, opened=opener(upper))
+            return write_layer(changes.members, pipe, written=self.meter.add, opened=opener(upper), level=self.level)

@@ -130,15 +130,17 @@ class Saver:
         changes = await _look(container, rules)
         for _ in range(_ATTEMPTS):
             writer.meter.message = "Writing changed files"
+            again = asyncio.create_task(_look_again(writer.all_read, container, rules))
             try:
                 layers = await writer.write(changes)
             except SourceChanged as change:
                 changed = change.path
             else:
-                after = await _look(container, rules)
-                changed = _difference(changes.state_of(environment), after.state_of(environment))
+                changed = _difference(changes.state_of(environment), (await again).state_of(environment))
                 if not changed:
                     return layers, changes
+            finally:
+                again.cancel()
             writer.meter.message = f"Waiting until the environment holds still ({changed} has changed)"
             changes = await _wait_until_still(container, rules, environment)
         raise Conflict(
@@ -198,6 +200,12 @@ async def _look(container: Container, rules: Rules) -> Changes:
         except FileNotFoundError as error:
             raise Conflict("The instance's container is gone. Start the instance, then save again.") from error
     raise Conflict("Folders keep vanishing while the instance is saved. Wait until that has finished, then save again.")
+
+
+async def _look_again(all_read: asyncio.Event, container: Container, rules: Rules) -> Changes:
+    """The changes as they are once all files have been read, while the last of them are still being sent."""
+    await all_read.wait()
+    return await _look(container, rules)
 
 
 async def _wait_until_still(container: Container, rules: Rules, environment: str) -> Changes:

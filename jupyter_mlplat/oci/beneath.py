@@ -10,7 +10,7 @@ _OPENAT2 = 437
 
 _NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 1, 2, 4, 8
 _RESOLVE = _NO_XDEV | _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_ANY = os.O_NOFOLLOW | os.O_CLOEXEC
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 
@@ -24,7 +24,8 @@ def open_beneath(folder: int, path: str, flags: int = 0) -> int:
 
     OSError with ELOOP or EXDEV where somebody put a link or a mount in the way. `flags` are added to those for reading.
     """
-    how = _How(_READ | flags, 0, _RESOLVE)
+    reading = 0 if flags & os.O_PATH else os.O_RDONLY | os.O_NONBLOCK
+    how = _How(_ANY | reading | flags, 0, _RESOLVE)
     descriptor = int(_syscall(_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
     if descriptor < 0:
         number = ctypes.get_errno()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from jupyter_mlplat.oci.compression import Compressed, CompressedStream, Output
+from jupyter_mlplat.oci.compression import LEVEL, Compressed, CompressedStream, Output
 from jupyter_mlplat.oci.member import BLOCK, Kind, Member, header, padding
 
 _CHUNK = 1 << 20
@@ -38,6 +38,7 @@ def write_layer(
     *,
     written: Callable[[int], None] = lambda _: None,
     opened: Callable[[str], int] = open_path,
+    level: int = LEVEL,
 ) -> Compressed:
     """Write `members`, in their order, to `out`.
 
@@ -45,7 +46,7 @@ def write_layer(
     `source`. Raises SourceChanged for a file that does not hold still: the layer is then worthless, and the caller may
     look at the folder anew.
     """
-    with CompressedStream(out) as stream:
+    with CompressedStream(out, level=level) as stream:
         tape = _Tape(stream, written, opened)
         for member in members:
             tape.add(member)
@@ -112,7 +113,7 @@ class _Tape:
             descriptor = self._open(path, source)
             try:
                 before = os.fstat(descriptor)
-                content = _read_up_to(descriptor, before.st_size + 1)
+                content = os.read(descriptor, before.st_size + 1)
                 if len(content) == before.st_size and _state(before) == _state(os.fstat(descriptor)):
                     return content, before.st_mode
             finally:
@@ -136,14 +137,6 @@ def _as_found(member: Member, size: int, mode: int) -> bytes:
     found = member.mode & 0o7000 | mode & 0o777
     same = size == member.size and found == member.mode
     return header(member if same else replace(member, size=size, mode=found))
-
-
-def _read_up_to(descriptor: int, size: int) -> bytes:
-    pieces = []
-    while size and (piece := os.read(descriptor, size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
 
 
 def _state(stat: os.stat_result) -> tuple[int, int, int]:

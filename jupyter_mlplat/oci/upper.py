@@ -62,8 +62,8 @@ def look(overlay: Overlay, rules: Rules) -> Changes:
     """
     with opened_folder(overlay.upper) as upper, Merged(overlay.lowers, user_xattrs=overlay.user_xattrs) as below:
         walk = _Walk(overlay, rules, below)
-        members = list(walk.folder(upper, "", fresh=False))
-    return Changes(tuple(each.member for each in members), tuple(each.stamp for each in members), tuple(walk.left_out))
+        walk.inside(upper, "", fresh=False)
+    return Changes(tuple(walk.members), tuple(walk.stamps), tuple(walk.left_out))
 
 
 def opener(upper: int) -> "partial[int]":
@@ -71,73 +71,74 @@ def opener(upper: int) -> "partial[int]":
     return partial(open_beneath, upper)
 
 
-@dataclass(frozen=True)
-class _Found:
-    member: Member
-    stamp: Stamp
-
-
 @dataclass
 class _Walk:
+    """Goes through the upper directory; what it finds is in `members` and `stamps`, folders before what is in them."""
+
     overlay: Overlay
     rules: Rules
     below: Merged
+    members: list[Member] = field(default_factory=list)
+    stamps: list[Stamp] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     _linked: dict[int, str] = field(default_factory=dict)
 
-    def folder(self, folder: int, path: str, *, fresh: bool) -> Iterator[_Found]:
+    def inside(self, folder: int, path: str, *, fresh: bool) -> None:
         """All in one open folder; `fresh`: lower layers have no folder there, or none that shows."""
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            yield from self._entry(folder, entry, f"{path}{entry.name}", fresh)
+            names = {entry.name: entry for entry in entries}
+        for name in sorted(names):
+            self._entry(folder, names[name], f"{path}{name}", fresh)
 
-    def _entry(self, folder: int, entry: "os.DirEntry[str]", path: str, fresh: bool) -> Iterator[_Found]:
+    def _entry(self, folder: int, entry: "os.DirEntry[str]", path: str, fresh: bool) -> None:
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError as error:
             raise SourceChanged(path) from error
         if is_whiteout(status):
-            yield _Found(whiteout(path), (status.st_ino, status.st_ctime_ns))
+            self._add(whiteout(path), (status.st_ino, status.st_ctime_ns))
             return
         is_folder = stat.S_ISDIR(status.st_mode)
         reason = _unfit(entry.name, status.st_mode) or self.rules.reason(path, folder=is_folder)
         if reason is not None:
             self.left_out.append(LeftOut(path, reason))
         elif is_folder:
-            yield from self._folder(folder, entry.name, path, status, fresh)
+            self._folder(folder, entry.name, path, status, fresh)
         else:
-            yield self._leaf(folder, entry.name, path, status)
+            self._leaf(folder, entry.name, path, status)
 
-    def _folder(self, parent: int, name: str, path: str, status: os.stat_result, fresh: bool) -> Iterator[_Found]:
+    def _folder(self, parent: int, name: str, path: str, status: os.stat_result, fresh: bool) -> None:
         with _folder_in(parent, name, path) as descriptor:
             xattrs = _xattrs(descriptor, path, self.overlay.user_xattrs)
             opaque = is_opaque(descriptor, user=self.overlay.user_xattrs)
             lower = None if fresh else self.below.stat(path)
             is_new = lower is None or not stat.S_ISDIR(lower.st_mode)
-            before = len(self.left_out)
-            inside = list(self.folder(descriptor, f"{path}/", fresh=opaque or is_new))
-        missing = len(self.left_out) > before
-        if not inside and not opaque and (missing if is_new else _same_owner(lower, status)):
-            return
-        yield _Found(
-            _member(path, Kind.DIRECTORY, status, xattrs=xattrs), (status.st_mode, status.st_uid, status.st_gid)
-        )
-        if opaque and not is_new:
-            yield _Found(Member(f"{path}/{_OPAQUE}", Kind.FILE), (status.st_ino,))
-        yield from inside
+            self._add(_member(path, Kind.DIRECTORY, status, xattrs=xattrs), _owner(status))
+            if opaque and not is_new:
+                self._add(Member(f"{path}/{_OPAQUE}", Kind.FILE), (status.st_ino,))
+            count, missing = len(self.members), len(self.left_out)
+            self.inside(descriptor, f"{path}/", fresh=opaque or is_new)
+        says_nothing = len(self.left_out) > missing if is_new else not opaque and _owner(status) == _owner(lower)
+        if len(self.members) == count and says_nothing:
+            self.members.pop()
+            self.stamps.pop()
 
-    def _leaf(self, folder: int, name: str, path: str, status: os.stat_result) -> _Found:
+    def _leaf(self, folder: int, name: str, path: str, status: os.stat_result) -> None:
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if stat.S_ISLNK(status.st_mode):
-            target = _link_in(folder, name, path)
-            return _Found(_member(path, Kind.SYMLINK, status, target=target), stamp)
+            self._add(_member(path, Kind.SYMLINK, status, target=_link_in(folder, name, path)), stamp)
+            return
         first = self._linked.setdefault(status.st_ino, path) if status.st_nlink > 1 else path
         if first != path:
-            return _Found(_member(path, Kind.HARDLINK, status, target=first), stamp)
+            self._add(_member(path, Kind.HARDLINK, status, target=first), stamp)
+            return
         _check_holes(path, status)
         xattrs = _xattrs(f"/proc/self/fd/{folder}/{name}", path, self.overlay.user_xattrs)
-        return _Found(_member(path, Kind.FILE, status, size=status.st_size, source=path, xattrs=xattrs), stamp)
+        self._add(_member(path, Kind.FILE, status, size=status.st_size, source=path, xattrs=xattrs), stamp)
+
+    def _add(self, member: Member, stamp: Stamp) -> None:
+        self.members.append(member)
+        self.stamps.append(stamp)
 
 
 def _unfit(name: str, mode: int) -> str | None:
@@ -161,10 +162,9 @@ def _member(
     return Member(path, kind, mode, mtime, size, target, source, None, xattrs or {}, status.st_uid, status.st_gid)
 
 
-def _same_owner(lower: os.stat_result | None, status: os.stat_result) -> bool:
-    """Whether the folder says no more than the one below it."""
-    wanted = (status.st_mode, status.st_uid, status.st_gid)
-    return lower is not None and wanted == (lower.st_mode, lower.st_uid, lower.st_gid)
+def _owner(status: os.stat_result | None) -> Stamp:
+    """What a folder says besides what is in it."""
+    return (status.st_mode, status.st_uid, status.st_gid) if status else ()
 
 
 def _xattrs(source: int | str, path: str, user: bool) -> dict[str, bytes]:
@@ -172,6 +172,8 @@ def _xattrs(source: int | str, path: str, user: bool) -> dict[str, bytes]:
     follow = isinstance(source, int)
     try:
         names = os.listxattr(source, follow_symlinks=follow)
+        if not names:
+            return {}
         private = _PRIVATE[1] if user else _PRIVATE[0]
         for feature, words in (("metacopy", "without its content"), ("redirect", "that was renamed in place")):
             if private + feature in names:
@@ -226,6 +228,8 @@ def split(changes: Changes, parts: int) -> list[Changes]:
     Each has the folders that its members lie in; an opaque folder's mark is only in the first, which is the lowest;
     hard links are beside their first name.
     """
+    if parts == 1:
+        return [changes]
     limit = max(1, changes.size // parts)
     cuts: list[list[int]] = [[]]
     home: dict[str, int] = {}
