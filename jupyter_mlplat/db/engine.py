@@ -6,13 +6,13 @@ rise in the order in which they can be seen.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.ids import new_id
@@ -81,9 +81,9 @@ class Database:
         """The moment on the clock of the database, the same for every replica (SQLite has but one machine)."""
         return await session.scalar(text("SELECT clock_timestamp()")) if self.postgresql else now()
 
-    def listening(self, channel: str, hear: Callable[[str], None]) -> AbstractAsyncContextManager[postgresql.Wire]:
-        """A connection that hears the words sent to a channel of a PostgreSQL."""
-        return postgresql.listening(self._engine, channel, hear)
+    def listening(self, channels: Mapping[str, Callable[[str], None]]) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection that hears the words sent to channels of a PostgreSQL."""
+        return postgresql.listening(self._engine, channels)
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -1,11 +1,11 @@
 """How PostgreSQL is used: one writer at a time, snapshots for readers, NOTIFY with every commit."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 CHANNEL = "mlplat"
 """Where replicas send word to one another; of a commit the replica's name alone."""
@@ -26,16 +26,8 @@ SESSION = {
 }
 
 _BEGIN = text("SELECT pg_advisory_xact_lock(:lock)")
+_SEND = text("SELECT pg_notify(:channel, :word)")
 _BEGIN_WITH_WORD = text("SELECT pg_advisory_xact_lock(:lock), pg_notify(:channel, :word)")
-
-
-class Wire(Protocol):
-    """What is used of a connection of asyncpg."""
-
-    async def execute(self, query: str, *arguments: Any) -> str: ...
-    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
-    async def remove_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
-    def is_closed(self) -> bool: ...
 
 
 def engine(url: str) -> AsyncEngine:
@@ -60,17 +52,31 @@ async def begin(session: AsyncSession, *, patient: bool, word: str) -> None:
 
 
 @asynccontextmanager
-async def listening(made: AsyncEngine, channel: str, hear: Callable[[str], None]) -> AsyncIterator[Wire]:
-    """A connection of its own that calls `hear` with each word sent to a channel."""
+async def listening(made: AsyncEngine, channels: Mapping[str, Callable[[str], None]]) -> AsyncIterator[AsyncConnection]:
+    """A connection that calls for each word sent to a channel what `channels` has for it; each statement is committed."""
+    async with made.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        for channel, hear in channels.items():
+            await driver.add_listener(channel, _heard_by(hear))
+        try:
+            yield connection
+        finally:
+            # not one for the pool again, for it goes on listening
+            await connection.invalidate()
 
-    def heard(_wire: object, _process: int, _channel: str, word: str) -> None:
+
+async def send(connection: AsyncConnection, channel: str, word: str) -> None:
+    """Tell all who listen to a channel."""
+    await connection.execute(_SEND, {"channel": channel, "word": word})
+
+
+async def look_alive(connection: AsyncConnection) -> None:
+    """Pass if the other end still answers."""
+    await connection.execute(text("SELECT 1"))
+
+
+def _heard_by(hear: Callable[[str], None]) -> Callable[..., None]:
+    def heard(_connection: object, _process: int, _channel: str, word: str) -> None:
         hear(word)
 
-    async with made.connect() as connection:
-        wire: Wire = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
-        await wire.add_listener(channel, heard)
-        try:
-            yield wire
-        finally:
-            if not wire.is_closed():
-                await wire.remove_listener(channel, heard)
+    return heard

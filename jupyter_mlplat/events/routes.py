@@ -13,6 +13,7 @@ from jupyter_mlplat.http import Caller, Parts, Services
 router = APIRouter(tags=["events"])
 
 PING_SECONDS = 15
+AT_ONCE = 200
 
 
 @router.get(
@@ -45,11 +46,11 @@ async def _stream(parts: Services, user: str, since: int | None) -> AsyncIterato
         yield ServerSentEvent(event="hello", id=str(since), data="{}")
         while True:
             async with parts.database.read() as session:
-                events = await store.of_owner(session, user, since)
+                events = await store.of_owner(session, user, since, AT_ONCE)
             for event in events:
                 since = event.id
                 yield ServerSentEvent(event="changed", id=str(event.id), data=event.model_dump_json())
             for noun, resource_id in subscription.take_touches():
                 yield ServerSentEvent(event="touched", data=json.dumps({"noun": noun, "resource_id": resource_id}))
-            if not events:
-                await subscription.wait(5)
+            if len(events) < AT_ONCE:
+                await subscription.wait()

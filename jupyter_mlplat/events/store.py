@@ -39,12 +39,18 @@ async def of_resource(session: AsyncSession, resource_id: str, limit: int, offse
     return Page.of([Event.model_validate(row) for row in rows], total, limit, offset)
 
 
-async def of_owner(session: AsyncSession, owner: str, after: int, limit: int = 200) -> list[Event]:
+async def of_owner(session: AsyncSession, owner: str, after: int, limit: int) -> list[Event]:
     """Events of what a user owns, with ids greater than `after`, in order."""
     rows = await session.scalars(
         select(EventRow).where(EventRow.owner == owner, EventRow.id > after).order_by(EventRow.id).limit(limit)
     )
     return [Event.model_validate(row) for row in rows]
+
+
+async def owners_after(session: AsyncSession, after: int) -> tuple[int, set[str]]:
+    """The id of the latest event, and to whom something happened after event `after`."""
+    rows = (await session.execute(select(EventRow.id, EventRow.owner).where(EventRow.id > after))).all()
+    return max((row.id for row in rows), default=after), {row.owner for row in rows}
 
 
 async def latest_id(session: AsyncSession) -> int:

@@ -5,28 +5,35 @@ import logging
 import time
 from abc import ABC, abstractmethod
 
-from jupyter_mlplat.core.ids import new_id
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import BackendFailure
-from jupyter_mlplat.events.broker import Broker
-from jupyter_mlplat.reconciling import leases
+from jupyter_mlplat.events.broker import Broker, Subscription
+from jupyter_mlplat.reconciling.leases import RENEW_SECONDS, Lease
 
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
-RENEW_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+"""Between two rounds, so that many commits in a row make few of them."""
 
 
 class Reconciler(ABC):
-    """Moves the status of one noun to its target. It wakes at each commit, and every few seconds in any case."""
+    """Moves the status of one noun to its target. It wakes at each commit, and every few seconds in any case.
+
+    `database` is fenced while `run` runs: no transaction of a replica that has lost its lease goes through.
+    """
 
     noun: str
 
     def __init__(self, database: Database, broker: Broker) -> None:
-        self.database = database
+        self.database = database.fenced(self._confirm)
         self.broker = broker
-        self._holder = new_id("r")
-        self._renewed = 0.0
+        self._plain = database
+        self._lease: Lease | None = None
+        self._word: Subscription | None = None
+        self._rounds: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, float] = {}
 
@@ -39,29 +46,63 @@ class Reconciler(ABC):
         """Work on one thing until it is as wanted or its target changed. May be cancelled or killed at any line."""
 
     async def run(self) -> None:
-        """Until cancelled; then the work under way is cancelled too and the lease given back."""
+        """Until cancelled: wait for the lease, and work while it is held. Then it is given back."""
+        self._lease = Lease(self._plain, self.noun, self._stop_work)
         try:
-            with self.broker.subscribe() as subscription:
+            with self.broker.subscribe() as self._word:
                 while True:
-                    await self._round()
-                    await subscription.wait(ROUND_SECONDS)
+                    if await self._take(self._lease):
+                        await self._work(self._lease, self._word)
+                    else:
+                        await asyncio.sleep(PAUSE_SECONDS)
+                        await self._word.wait(RENEW_SECONDS)
         finally:
-            await self._shut_down()
+            self._stop_work()
+            await self._ended()
+            await self._release(self._lease)
+
+    async def _work(self, lease: Lease, word: Subscription) -> None:
+        """Until the lease is lost; nothing of the work goes on afterwards."""
+        log.info("this replica reconciles each %s", self.noun)
+        self._rounds = asyncio.create_task(self._go_round(word), name=f"rounds of {self.noun}")
+        while lease.held and not self._rounds.done():
+            await asyncio.wait([self._rounds], timeout=RENEW_SECONDS)
+            await self._take(lease)
+        self._stop_work()
+        await self._ended()
+        log.warning("this replica no longer reconciles each %s: it lost the lease", self.noun)
+
+    async def _take(self, lease: Lease) -> bool:
+        try:
+            return await lease.take()
+        except BackendFailure as error:
+            log.warning("the lease of each %s: %s", self.noun, error)
+            return lease.held
+
+    async def _release(self, lease: Lease) -> None:
+        try:
+            await lease.release()
+        except BackendFailure as error:
+            log.warning("the lease of each %s ends by itself: %s", self.noun, error)
+
+    async def _confirm(self, session: AsyncSession) -> None:
+        if self._lease is not None:
+            await self._lease.confirm(session)
+
+    async def _go_round(self, word: Subscription) -> None:
+        while True:
+            await self._round()
+            await asyncio.sleep(PAUSE_SECONDS)
+            await word.wait(ROUND_SECONDS)
 
     async def _round(self) -> None:
         try:
-            if await self._holds_lease():
-                for resource_id in await self.pending():
-                    self._work_on(resource_id)
+            for resource_id in await self.pending():
+                self._work_on(resource_id)
+        except BackendFailure as error:
+            log.warning("a round of the %s reconciler: %s", self.noun, error)
         except Exception:
             log.exception("a round of the %s reconciler failed", self.noun)
-
-    async def _holds_lease(self) -> bool:
-        if time.monotonic() - self._renewed < RENEW_SECONDS:
-            return True
-        held = await leases.hold(self.database, self.noun, self._holder)
-        self._renewed = time.monotonic() if held else 0.0
-        return held
 
     def _work_on(self, resource_id: str) -> None:
         if resource_id in self._tasks or time.monotonic() < self._not_before.get(resource_id, 0):
@@ -71,8 +112,10 @@ class Reconciler(ABC):
         task.add_done_callback(lambda _: self._done(resource_id))
 
     def _done(self, resource_id: str) -> None:
+        """What was asked of it meanwhile is seen in the next round."""
         self._tasks.pop(resource_id, None)
-        self.broker.committed()
+        if self._word is not None:
+            self._word.wake()
 
     async def _guarded(self, resource_id: str) -> None:
         try:
@@ -85,10 +128,12 @@ class Reconciler(ABC):
             log.exception("reconciling %s %s failed", self.noun, resource_id)
             self._not_before[resource_id] = time.monotonic() + 5
 
-    async def _shut_down(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
+    def _stop_work(self) -> None:
+        for task in self._under_way():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._renewed:
-            await leases.release(self.database, self.noun, self._holder)
+
+    async def _ended(self) -> None:
+        await asyncio.gather(*self._under_way(), return_exceptions=True)
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        return [*self._tasks.values(), *([self._rounds] if self._rounds else [])]
