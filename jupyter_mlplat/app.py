@@ -22,6 +22,8 @@ from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.db.migrate import migrate
 from jupyter_mlplat.events.broker import Broker
+from jupyter_mlplat.events.feed import Feed
+from jupyter_mlplat.events.relay import Relay
 from jupyter_mlplat.events.routes import router as events_router
 from jupyter_mlplat.flavors.routes import router as flavors_router
 from jupyter_mlplat.flavors.service import FlavorService, read_catalog
@@ -51,10 +53,11 @@ ROUTERS = (
 
 @dataclass(frozen=True)
 class Platform:
-    """What `build` made: the parts that routes call, and the reconcilers that run beside them."""
+    """What `build` made: the parts that routes call, the reconcilers that run beside them, and what carries word."""
 
     parts: Services
     reconcilers: tuple[Reconciler, ...]
+    carriers: tuple[Feed, Relay]
     backends: Backends
 
 
@@ -82,7 +85,7 @@ def build(settings: Settings) -> Platform:
         ImageReconciler(database, broker, backends.images, backends.instances, flavors),
         JobReconciler(database, broker, backends.jobs, backends.images, flavors, storage, settings),
     )
-    return Platform(parts, reconcilers, backends)
+    return Platform(parts, reconcilers, (Feed(database, broker), Relay(database, broker)), backends)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -93,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate, settings.database)
-        tasks = [asyncio.create_task(reconciler.run()) for reconciler in platform.reconcilers]
+        tasks = [asyncio.create_task(part.run()) for part in (*platform.carriers, *platform.reconcilers)]
         yield
         for task in tasks:
             task.cancel()
