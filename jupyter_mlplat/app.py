@@ -36,6 +36,7 @@ from jupyter_mlplat.instances.reconcile import InstanceReconciler
 from jupyter_mlplat.instances.routes import internal as internal_router
 from jupyter_mlplat.instances.routes import router as instances_router
 from jupyter_mlplat.instances.service import InstanceService
+from jupyter_mlplat.jobs.intake_routes import router as intake_router
 from jupyter_mlplat.jobs.reconcile import JobReconciler
 from jupyter_mlplat.jobs.routes import bundles as bundles_router
 from jupyter_mlplat.jobs.routes import router as jobs_router
@@ -47,7 +48,7 @@ from jupyter_mlplat.storage.service import StorageService
 
 ROUTERS = (
     access_router, flavors_router, instances_router, images_router, jobs_router, bundles_router,
-    storage_router, events_router, audit_router, quotas_router, internal_router,
+    storage_router, events_router, audit_router, quotas_router, internal_router, intake_router,
 )  # fmt: skip
 
 

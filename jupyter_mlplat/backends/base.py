@@ -210,6 +210,8 @@ class JobSpec:
     parameters: dict[str, Scalar]
     environment: dict[str, str]
     image_reference: str = ""
+    time_limit: int | None = None
+    """Seconds that the attempt may run."""
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
 

@@ -38,6 +38,7 @@ def submit(
     input_: Annotated[Pairs, typer.Option("--input", metavar="NAME=URL", help="Data to read, obs://…")] = None,
     output: Annotated[Pairs, typer.Option(metavar="NAME=URL", help="Where to write, obs://…")] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often a failed run is tried again.")] = 0,
+    time_limit: Annotated[int | None, typer.Option(min=1, help="Seconds that one run may take.")] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the logs; status 1 unless it completes.")] = False,
     as_json: Json = False,
@@ -49,6 +50,7 @@ def submit(
         "flavor": flavor,
         "nodes": nodes,
         "retries": retries,
+        "time_limit": time_limit,
         "description": description,
         "parameters": parameters(param or []),
         "environment": pairs(env or [], "--env"),
@@ -121,6 +123,7 @@ def show(job: Reference, as_json: Json = False) -> None:
             ("Cells", _cells(found) if found.progress.total else ""),
             ("Last metrics", _metrics(found).removeprefix("-")),
             ("Attempt", f"{found.attempt} of {found.retries + 1}" if found.retries else ""),
+            ("Time limit", duration(found.time_limit) if found.time_limit else ""),
             ("Created", f"{relative(found.created_at)} ({exact(found.created_at)})"),
             ("Took", duration(found.duration)),
         ]

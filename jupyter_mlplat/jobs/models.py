@@ -1,7 +1,7 @@
 """Training jobs: a notebook or a script with the files of its folder, run on an image and a flavor."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
@@ -25,6 +25,12 @@ Variable = Annotated[str, StringConstraints(max_length=4096), AfterValidator(who
 ChannelName = Annotated[
     str,
     Rule(r"^[A-Za-z_][A-Za-z0-9_]*$", 64, "use 1 to 64 letters A to Z, digits and _, but no digit at the beginning"),
+]
+
+
+TimeLimit = Annotated[
+    Annotated[int, Field(ge=1, le=31_536_000)] | None,
+    Field(description="How long one attempt may run, in seconds; null for as long as it takes"),
 ]
 
 
@@ -73,6 +79,7 @@ class JobCreate(Model):
     inputs: list[Channel] = Field(default=[], max_length=20)
     outputs: list[Channel] = Field(default=[], max_length=20)
     retries: int = Field(default=0, ge=0, le=128)
+    time_limit: TimeLimit = None
 
 
 class JobProgress(Model):
@@ -105,6 +112,7 @@ class Job(Model):
     inputs: list[Channel]
     outputs: list[Channel]
     retries: int
+    time_limit: int | None = None
     attempt: int
     exit_code: int | None
     progress: JobProgress
@@ -151,3 +159,36 @@ class BundleLimits(Model):
 
     files: int
     total_bytes: int
+
+
+class InputFile(Model):
+    path: str
+    size: int
+
+
+class NodeFiles(Model):
+    """A folder that a node of a job fetches; `name` is that of an input, or "outputs"."""
+
+    name: str
+    files: list[InputFile]
+
+
+class Beginning(Model):
+    """What a node of a job on a cluster is told when it begins.
+
+    `log` and `metrics` say how many bytes of this pod's own are here; `outputs` are those of earlier pods.
+    """
+
+    spec: dict[str, Any]
+    attempt: int
+    limits: BundleLimits
+    inputs: list[NodeFiles]
+    outputs: NodeFiles
+    log: int
+    metrics: int
+
+
+class Stored(Model):
+    """How many bytes of a pod's stream the platform has."""
+
+    size: int

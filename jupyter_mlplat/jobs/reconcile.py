@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, suppress
 from enum import StrEnum
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +28,8 @@ from jupyter_mlplat.jobs.sweep import sweep
 from jupyter_mlplat.jobs.uploads import BundleFolder, release
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.storage.service import StorageService
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +128,9 @@ class JobReconciler(Reconciler):
         await work(row)
 
     async def _start(self, row: JobRow) -> None:
+        nudge = self._nudges[row.id] = asyncio.Event()
         try:
-            if await self._follow(row.id, self._start_steps(row)):
+            if await self._follow(row.id, self._start_steps(row), nudge):
                 await self._running(row)
         except BackendFailure:
             raise
@@ -135,6 +139,8 @@ class JobReconciler(Reconciler):
         except Exception:
             log.exception("starting job %s failed", row.id)
             await self._give_up(row.id, "The job could not be started: the platform failed, and its log says more.")
+        finally:
+            del self._nudges[row.id]
 
     async def _give_up(self, job_id: str, why: str) -> None:
         """A start that failed would fail again: clean up, and no retry."""
@@ -187,11 +193,22 @@ class JobReconciler(Reconciler):
                     await self._end(row.id, seen)
                     return
                 row = await self._note(row, seen)
+                if seen.state is JobState.PENDING:
+                    await self._back_in_line(row.id, seen)
+                    return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_SECONDS):
                         await nudge.wait()
         finally:
             del self._nudges[row.id]
+
+    async def _back_in_line(self, job_id: str, seen: JobObservation) -> None:
+        """A cluster may take its place away from a job, and give it another one later."""
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, job_id)
+            if row.target == Target.ENDED and row.phase == Phase.RUNNING:
+                row.phase, row.phase_message = Phase.PENDING, seen.message
+                self._emit(session, row, "Waiting", seen.message or "The job waits for its place in the cluster")
 
     async def _note(self, row: JobRow, seen: JobObservation) -> JobRow:
         """Store progress where it moved."""
@@ -273,14 +290,17 @@ class JobReconciler(Reconciler):
             row.phase_message = f"It could not be deleted: {why}"
             self._emit(session, row, "DeleteFailed", row.phase_message)
 
-    async def _follow(self, job_id: str, checkpoints: AsyncGenerator[Checkpoint, None]) -> bool:
+    async def _follow(self, job_id: str, checkpoints: AsyncGenerator[Checkpoint, None], nudge: asyncio.Event) -> bool:
         """Store each checkpoint; False (and the work cut off) once the job is to stop."""
         async with aclosing(checkpoints):
-            async for checkpoint in checkpoints:
+            while not nudge.is_set():
+                checkpoint = await _unless(nudge, anext(checkpoints, None))
+                if checkpoint is None:
+                    return not nudge.is_set()
                 row = await self._store(job_id, checkpoint)
                 if row.target != Target.ENDED:
                     return False
-        return True
+        return False
 
     async def _store(self, job_id: str, checkpoint: Checkpoint) -> JobRow:
         async with self.database.transaction() as session:
@@ -313,6 +333,18 @@ class JobReconciler(Reconciler):
 
     def _emit(self, session: AsyncSession, row: JobRow, type: str, message: str) -> None:
         events.emit(session, "job", row.id, row.owner, type, message)
+
+
+async def _unless(nudge: asyncio.Event, work: Awaitable[T]) -> T | None:
+    """What the work gives, or None once somebody nudges first; the work is then cut off."""
+    working, nudged = asyncio.ensure_future(work), asyncio.ensure_future(nudge.wait())
+    try:
+        await asyncio.wait({working, nudged}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, nudged):
+            task.cancel()
+        await asyncio.gather(working, nudged, return_exceptions=True)
 
 
 def _take_progress(row: JobRow, seen: JobObservation) -> None:

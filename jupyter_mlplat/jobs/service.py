@@ -24,6 +24,7 @@ from jupyter_mlplat.images import store as images
 from jupyter_mlplat.images.models import ImageStatus
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.jobs import store
+from jupyter_mlplat.jobs.intake import IntakeService
 from jupyter_mlplat.jobs.lookup import job_for
 from jupyter_mlplat.jobs.models import FINAL, Channel, Job, JobCreate, JobFilter, Kind
 from jupyter_mlplat.jobs.results import JobResults
@@ -37,7 +38,8 @@ PARAMETER_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class JobService:
-    """Submits, shows, stops and deletes jobs; `bundles` and `results` are their files, going in and coming out."""
+    """Submits, shows, stops and deletes jobs; `bundles` and `results` are their files, going in and coming out;
+    `intake` is the door for the pods of those on a cluster."""
 
     database: Database
     backend: JobBackend
@@ -48,6 +50,10 @@ class JobService:
     @property
     def bundles(self) -> BundleService:
         return BundleService(self.database, self.settings)
+
+    @property
+    def intake(self) -> IntakeService:
+        return IntakeService(self.database, self.settings)
 
     @property
     def results(self) -> JobResults:
@@ -72,7 +78,7 @@ class JobService:
         """A new job that the reconciler will run."""
         require(actor, "job:create", owner=actor.user)
         kind = kind_of(wanted.entry)
-        _check_nodes(wanted.nodes)
+        self._check_nodes(wanted.nodes)
         _check_parameters(wanted)
         await self._check_channels(actor.user, wanted)
         flavor = await self.flavors.available(wanted.flavor)
@@ -140,6 +146,12 @@ class JobService:
             raise Conflict(f"Image {image.full_name} is {image.status}; only an ACTIVE one can be used.")
         return image
 
+    def _check_nodes(self, nodes: int) -> None:
+        most = self.settings.job_nodes
+        if nodes > most:
+            can = "one node" if most == 1 else f"at most {most} nodes"
+            raise InvalidInput(f"A job runs on {can} here, not on {nodes}. Submit it with fewer.")
+
     async def _check_quota(self, session: AsyncSession, owner: str) -> None:
         limit = self.settings.running_job_quota
         if await store.count_unfinished(session, owner) >= limit:
@@ -158,11 +170,6 @@ class JobService:
         place = await self.storage.resolve(owner, channel.url)
         if not await asyncio.to_thread(place.exists):
             raise InvalidInput(f"There is nothing at {channel.url} for the input {channel.name}. Upload it first.")
-
-
-def _check_nodes(nodes: int) -> None:
-    if nodes != 1:
-        raise InvalidInput(f"A job runs on one node here, not on {nodes}. Submit it with nodes = 1.")
 
 
 def _check_parameters(wanted: JobCreate) -> None:

@@ -28,6 +28,7 @@ def spec_of(row: JobRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs:
         flavor=flavor,
         nodes=row.nodes,
         attempt=row.attempt,
+        time_limit=row.time_limit,
         parameters=row.parameters,
         environment=row.environment,
         inputs=inputs,

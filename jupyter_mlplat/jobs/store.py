@@ -56,6 +56,7 @@ class JobRow(Owned, Base):
     inputs: Mapped[list[Any]] = mapped_column(default=list)
     outputs: Mapped[list[Any]] = mapped_column(default=list)
     retries: Mapped[int] = mapped_column(default=0)
+    time_limit: Mapped[int | None]
     attempt: Mapped[int] = mapped_column(default=1)
     exit_code: Mapped[int | None]
     cells_done: Mapped[int] = mapped_column(default=0)
@@ -119,6 +120,7 @@ def to_model(row: JobRow) -> Job:
         inputs=[Channel.model_validate(channel) for channel in row.inputs],
         outputs=[Channel.model_validate(channel) for channel in row.outputs],
         retries=row.retries,
+        time_limit=row.time_limit,
         attempt=row.attempt,
         exit_code=row.exit_code,
         progress=JobProgress(done=row.cells_done, total=row.cells_total),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from jupyter_mlplat.runner.arrival import files_are_there
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.processes import adopt_orphans, started
 from jupyter_mlplat.runner.run import Run
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
     folder = JobFolder(Path(arguments[0]).resolve())
     if not _locked(folder):
         return 3
+    if not files_are_there(folder):
+        return 1
     spec = Spec.load(folder.spec)
     state = StateFile(folder.state, State("running", spec.attempt, os.getpid(), started(os.getpid()) or 0.0))
     adopt_orphans()

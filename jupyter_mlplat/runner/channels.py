@@ -33,7 +33,8 @@ def copy_inputs(spec: Spec, folder: JobFolder, log: Log) -> None:
 class Outputs:
     """Keeps the local folders of the output channels like outputs/NAME: new and changed files are copied, none removed.
 
-    A file appears there whole. One that changes while it is copied is copied again the next time.
+    A file appears there whole. One that changes while it is copied is copied again the next time. A channel whose
+    folder is outputs/NAME itself is brought home by somebody else.
     """
 
     def __init__(self, spec: Spec, folder: JobFolder) -> None:
@@ -48,8 +49,10 @@ class Outputs:
     def push(self) -> None:
         """Copy what is new. Raises BackendFailure that names the channel."""
         for name, source, target in self._channels:
+            if source == target:
+                continue
             try:
-                for path in _files(source):
+                for path in files_in(source):
                     self._push(path, target / path.relative_to(source))
             except OSError as error:
                 why = error.strerror or error
@@ -77,7 +80,7 @@ def _move(staged: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> tuple[int, int]:
-    files = [(path, target / path.relative_to(source)) for path in _files(source)]
+    files = [(path, target / path.relative_to(source)) for path in files_in(source)]
     if source.is_file():
         files = [(source, target / source.name)]
     target.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ def _version(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
     """The files below a folder. Links are left alone, for they may lead anywhere; so is what we are writing."""
     for place, _, names in os.walk(folder):
         for name in names:

@@ -96,6 +96,14 @@ class Spec:
     outputs: list[tuple[str, str]] = field(default_factory=list)
     cpus: list[int] = field(default_factory=list)
     gpus: int = 0
+    node: int = 0
+    """Which of the job's nodes this is."""
+
+    hosts: list[str] = field(default_factory=list)
+    """Where the job's nodes reach each other, in the order of their numbers; none for a job on this machine alone."""
+
+    time_limit: int | None = None
+    """Seconds that the attempt may run."""
 
     @classmethod
     def load(cls, path: Path) -> "Spec":

@@ -34,7 +34,7 @@ class Run:
         self._spec, self._folder, self._state = spec, folder, state
         for place in (folder.logs, folder.inputs, folder.outputs):
             place.mkdir(parents=True, exist_ok=True)
-        self._log = Log(folder.log(0))
+        self._log = Log(folder.log(spec.node))
         self._outputs = Outputs(spec, folder)
         self._kernel: Kernel | None = None
 
@@ -92,8 +92,12 @@ class Run:
         work, request = asyncio.create_task(task.run()), asyncio.create_task(asked.wait())
         copying = asyncio.create_task(self._keep_outputs())
         try:
-            await asyncio.wait({work, request}, return_when=asyncio.FIRST_COMPLETED)
-            return work.result() if work.done() else await _stopped(task, work)
+            limit = self._spec.time_limit
+            await asyncio.wait({work, request}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            stopped = await _stopped(task, work)
+            return stopped if request.done() or limit is None else _out_of_time(limit)
         finally:
             # What is left to do is not to be cut short by a second request.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -152,6 +156,12 @@ async def _stopped(task: "Task", work: "asyncio.Task[Outcome]") -> "Outcome":
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     return STOPPED
+
+
+def _out_of_time(limit: int) -> "Outcome":
+    from jupyter_mlplat.runner.outcome import Outcome
+
+    return Outcome("failed", None, f"It was ended at its time limit of {limit:,} s. Give it more, or let it do less.")
 
 
 def _last_words(outcome: "Outcome", seconds: float) -> str:

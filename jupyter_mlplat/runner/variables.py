@@ -10,7 +10,18 @@ from jupyter_mlplat.runner.layout import JobFolder, Spec
 IN_ENVIRONMENT = Path(__file__).parents[1] / "in_environment"
 """The folder with the package `mlplat`, which code inside a job may import."""
 
-_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "MLPLAT_RUNNER", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV")
+MASTER_PORT = 29500
+"""As torch has it."""
+
+_NOT_INHERITED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "MLPLAT_RUNNER",
+    "MLPLAT_AWAIT_FILES",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+)
 
 
 def variables_of(spec: Spec, folder: JobFolder, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -19,7 +30,8 @@ def variables_of(spec: Spec, folder: JobFolder, inherited: Mapping[str, str]) ->
     given = {**base, **spec.variables}
     if spec.kind == "shell":
         given |= {name: in_text(value) for name, value in spec.parameters.items()}
-    return {**given, **_of_the_environment(spec, given), **_of_the_reference(spec, folder), **_of_ours(spec, folder)}
+    ours = _of_the_environment(spec, given) | _of_the_reference(spec, folder) | _of_ours(spec, folder)
+    return {**given, **ours, **_of_many_nodes(spec)}
 
 
 def in_text(value: object) -> str:
@@ -39,17 +51,34 @@ def _of_the_environment(spec: Spec, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_the_reference(spec: Spec, folder: JobFolder) -> dict[str, str]:
+    hosts = spec.hosts or ["127.0.0.1"]
+    nodes = len(hosts)
     return {
         "MA_JOB_DIR": str(folder.code),
         "MA_LOG_DIR": str(folder.logs),
-        "MA_NUM_HOSTS": "1",
+        "MA_NUM_HOSTS": str(nodes),
         "MA_NUM_GPUS": str(spec.gpus),
         "MA_TASK_NAME": "worker",
-        "VC_TASK_INDEX": "0",
-        "VC_WORKER_NUM": "1",
-        "VC_WORKER_HOSTS": "127.0.0.1",
-        "MASTER_ADDR": "127.0.0.1",
+        "VC_TASK_INDEX": str(spec.node),
+        "VC_WORKER_NUM": str(nodes),
+        "VC_WORKER_HOSTS": ",".join(hosts),
+        "MASTER_ADDR": hosts[0],
+        "MASTER_PORT": str(MASTER_PORT),
+        "NNODES": str(nodes),
+        "NODE_RANK": str(spec.node),
     }
+
+
+def _of_many_nodes(spec: Spec) -> dict[str, str]:
+    """With these `torchrun train.py` needs no arguments, and a script alone can call `init_process_group`.
+
+    A job on one node gets none of them: frameworks take a RANK for a sign that somebody has started many processes.
+    """
+    if len(spec.hosts) < 2:
+        return {}
+    nodes, rank = str(len(spec.hosts)), str(spec.node)
+    torchrun = {"NNODES": nodes, "NODE_RANK": rank, "MASTER_ADDR": spec.hosts[0], "MASTER_PORT": str(MASTER_PORT)}
+    return {"RANK": rank, "WORLD_SIZE": nodes} | {f"PET_{name}": value for name, value in torchrun.items()}
 
 
 def _of_ours(spec: Spec, folder: JobFolder) -> dict[str, str]:

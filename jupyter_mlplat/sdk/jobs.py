@@ -52,13 +52,14 @@ class Jobs:
         inputs: Mapping[str, str] | None = None,
         outputs: Mapping[str, str] | None = None,
         retries: int = 0,
+        time_limit: int | None = None,
         sent: Sent | None = None,
     ) -> Job:
         """Submit a notebook or a script with the files of its folder; the job, which goes on by itself.
 
         `image` is NAME, NAME:TAG or an id. Image and flavor are the platform's defaults, inside an instance its own.
-        `inputs` and `outputs` map names to obs:// URLs. `sent` is called with (bytes sent, bytes in all) while the
-        files go up.
+        `inputs` and `outputs` map names to obs:// URLs. `time_limit` is in seconds, for one attempt.
+        `sent` is called with (bytes sent, bytes in all) while the files go up.
         """
         submission = path if isinstance(path, Submission) else Submission(Path(path), self.limits())
         fields: dict[str, Any] = {
@@ -71,6 +72,7 @@ class Jobs:
             "inputs": _channels(inputs),
             "outputs": _channels(outputs),
             "retries": retries,
+            "time_limit": time_limit,
         }
         return self._wire.call("POST", "/jobs", Job, json=fields | submission.upload(self._wire, sent))
 

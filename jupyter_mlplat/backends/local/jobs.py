@@ -206,6 +206,7 @@ def _runner_spec(spec: JobSpec, folder: JobFolder, grant: Grant) -> Spec:
         variables=_variables(machine.variables(spec.flavor, grant), spec.environment),
         inputs=list(spec.inputs),
         outputs=list(spec.outputs),
+        time_limit=spec.time_limit,
         cpus=list(grant.cpus),
         gpus=spec.flavor.accelerator.count if is_gpu and spec.flavor.accelerator else 0,
     )

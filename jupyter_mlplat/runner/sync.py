@@ -1,0 +1,188 @@
+"""`python -m jupyter_mlplat.runner.sync JOB_DIR`: brings the files of a job into its pod, and what it leaves out of it.
+
+It runs beside the runner, in a container of its own: what the runner wrote before it was killed is still sent. It ends
+by itself once the runner has ended and all of that has arrived, however long the platform is away.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from jupyter_mlplat.runner.channels import files_in
+from jupyter_mlplat.runner.courier import Courier, Over, Refused
+from jupyter_mlplat.runner.fetch import fetch
+from jupyter_mlplat.runner.layout import JobFolder
+from jupyter_mlplat.runner.log import Log
+from jupyter_mlplat.runner.state import State
+
+LOOK_EVERY = 0.25
+OUTPUTS_EVERY = 5.0
+NOTEBOOK_EVERY = 1.0
+_PIECE = 1 << 20
+_PIECES_AT_ONCE = 8
+
+
+class Sync:
+    """Sends what is new in the folder of one node."""
+
+    def __init__(self, courier: Courier, folder: JobFolder, node: int, pod: str) -> None:
+        self._courier, self._folder, self._node, self._pod = courier, folder, node, pod
+        self._streams = [_Stream("log", folder.log(node)), _Stream("metrics", folder.metrics)]
+        self._state = b""
+        self._notebook: tuple[int, int] | None = None
+        self._notebook_due = self._outputs_due = 0.0
+        self._outputs: dict[Path, tuple[int, int]] = {}
+        self.asked_to_stop = False
+
+    def begin(self) -> bool:
+        """Bring the job's files; False where that failed."""
+        beginning = self._courier.ask("POST", f"nodes/{self._node}/begin", pod=self._pod)
+        for stream, name in zip(self._streams, ("log", "metrics"), strict=True):
+            stream.sent = beginning[name]
+        there = fetch(self._courier, self._folder, beginning)
+        self._outputs = {path: _version(path) for path in files_in(self._folder.outputs)}
+        return there
+
+    def to_the_end(self) -> None:
+        """Send what comes until the runner is over and all has arrived."""
+        while True:
+            # First looked at, then sent: what was written before the end is sent after it was seen.
+            over = self._is_over()
+            self.send(everything=over)
+            if over:
+                self._courier.ask("POST", f"nodes/{self._node}/end", pod=self._pod)
+                return
+            time.sleep(LOOK_EVERY)
+
+    def send(self, *, everything: bool) -> None:
+        """Send what is new; the state last, so that nobody hears of an end before its last words."""
+        for stream in self._streams:
+            self._send_stream(stream, everything)
+        now = time.monotonic()
+        if everything or now >= self._outputs_due:
+            self._send_outputs()
+            self._outputs_due = time.monotonic() + OUTPUTS_EVERY
+        if everything or now >= self._notebook_due:
+            self._send_notebook()
+        self._send_state()
+
+    def _is_over(self) -> bool:
+        state = State.load(self._folder.state)
+        if state is None:
+            return self.asked_to_stop
+        return state.state != "running" or not _is_held(self._folder.lock)
+
+    def _send_stream(self, stream: "_Stream", everything: bool) -> None:
+        pieces = 0
+        while (everything or pieces < _PIECES_AT_ONCE) and (piece := stream.next_piece()):
+            path = f"nodes/{self._node}/streams/{stream.name}"
+            answer = self._courier.ask("PUT", path, piece, pod=self._pod, offset=stream.sent)
+            stream.sent = answer["size"]
+            pieces += 1
+
+    def _send_state(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            state = self._folder.state.read_bytes()
+            if state != self._state:
+                self._courier.ask("PUT", f"nodes/{self._node}/state", state, pod=self._pod)
+                self._state = state
+
+    def _send_notebook(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            version = _version(self._folder.executed)
+            if version != self._notebook:
+                began = time.monotonic()
+                self._put(f"nodes/{self._node}/notebook", self._folder.executed)
+                self._notebook = version
+                # A large one may take long: it has a tenth of the line at most.
+                now = time.monotonic()
+                self._notebook_due = now + max(NOTEBOOK_EVERY, 10 * (now - began))
+
+    def _send_outputs(self) -> None:
+        for path in files_in(self._folder.outputs):
+            with contextlib.suppress(FileNotFoundError):
+                version = _version(path)
+                if self._outputs.get(path) != version:
+                    self._send_output(path)
+                    self._outputs[path] = version
+
+    def _send_output(self, path: Path) -> None:
+        name = path.relative_to(self._folder.outputs).as_posix()
+        try:
+            name.encode()
+            self._put(f"nodes/{self._node}/outputs/{name}", path)
+        except UnicodeEncodeError:
+            self._note(f"The output {name!r} is not kept: its name is no text in UTF-8.")
+        except Refused as refusal:
+            self._note(f"The output {name} is not kept: {refusal.message}")
+
+    def _put(self, where: str, path: Path) -> None:
+        def opened() -> tuple[IO[bytes], int]:
+            # What became a link meanwhile is not followed.
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+            return file, os.fstat(file.fileno()).st_size
+
+        self._courier.ask("PUT", where, opened, pod=self._pod)
+
+    def _note(self, text: str) -> None:
+        Log(self._folder.log(self._node)).note(text)
+
+
+class _Stream:
+    """A file that grows, and how much of it has arrived."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self._path, self.sent = name, path, 0
+
+    def next_piece(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self.sent)
+                return file.read(_PIECE)
+        except FileNotFoundError:
+            return b""
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether the runner that has written a state still lives."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _version(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def main(arguments: list[str]) -> int:
+    """Always 0 where there is nothing more to send: a job does not fail for its messenger."""
+    folder = JobFolder(Path(arguments[0]))
+    token = Path(os.environ["MLPLAT_TOKEN_FILE"]).read_text().strip()
+    courier = Courier(os.environ["MLPLAT_API"], os.environ["MLPLAT_JOB_ID"], token)
+    sync = Sync(courier, folder, int(os.environ.get("JOB_COMPLETION_INDEX", "0")), os.environ["MLPLAT_POD"])
+    try:
+        _on_stop(lambda: sys.exit(0))
+        sync.begin()
+        _on_stop(lambda: setattr(sync, "asked_to_stop", True))
+        sync.to_the_end()
+    except (Over, Refused) as reason:
+        print(f"nothing more to do: {reason}", file=sys.stderr)
+    return 0
+
+
+def _on_stop(do: Callable[[], object]) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: do())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
