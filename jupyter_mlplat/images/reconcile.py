@@ -118,6 +118,8 @@ class ImageReconciler(Reconciler):
             image = await session.get_one(ImageRow, spec.image_id)
             progress = SaveProgress(done=reached.done, total=reached.total, message=reached.message)
             image.progress = progress.model_dump()
+            if reached.event:
+                events.emit(session, "image", image.id, image.owner, reached.event, reached.message)
         self.broker.touch(image.owner, "image", image.id)
 
     async def _saved(self, spec: SaveSpec, saved: SavedImage) -> None:

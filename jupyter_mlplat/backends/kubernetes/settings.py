@@ -21,6 +21,7 @@ class KubernetesSettings(BaseSettings):
 
     registry: str = Field(description="Where images of our own are kept: HOST:PORT/PREFIX, or HOST:PORT")
     registry_insecure: bool = Field(default=False, description="Plain HTTP, for trials")
+    registry_ca: Path | None = Field(default=None, description="Authorities to trust besides the system's")
     registry_user: str = ""
     registry_password: SecretStr = SecretStr("")
     pull_secret: str = Field(default="", description="Secret of the users' namespace with which nodes pull images")

@@ -1,0 +1,122 @@
+"""Asks the node agents, and believes only answers that they have proved."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from hmac import compare_digest
+
+import httpx
+from pydantic import ValidationError
+
+from jupyter_mlplat.agent.messages import SAVE_PATH, Failed, Line, Progress, Saved, SaveRequest
+from jupyter_mlplat.agent.signing import Asked, prove, sign
+from jupyter_mlplat.backends.kubernetes.client import Cluster, Json, path_of
+from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.errors import BackendFailure, MlplatError, NotAuthenticated
+
+SELECTOR = "app.kubernetes.io/name=jupyter-mlplat,app.kubernetes.io/component=agent"
+_SILENCE = 60.0
+"""Seconds after which an agent that says nothing is given up; it says something every five."""
+
+_AGAIN = 2
+"""How often a request is made: an agent that has just been started finds one of the same second stale."""
+
+
+class Agents:
+    """The agents of all nodes: pods of `settings.agent_namespace`."""
+
+    def __init__(self, cluster: Cluster, settings: KubernetesSettings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._secret = settings.agent_secret.get_secret_value()
+
+    async def url(self, node: str) -> str:
+        """Where the agent of a node answers. BackendFailure where none is ready."""
+        path = path_of(self._settings.agent_namespace, "pods")
+        found = await self._cluster.get(path, labelSelector=SELECTOR, fieldSelector=f"spec.nodeName={node}")
+        addresses = [pod["status"]["podIP"] for pod in found["items"] if _ready(pod)]
+        if not addresses:
+            raise BackendFailure(
+                f"No node agent is ready on {node}, so nothing can be saved there now. Try again; if it stays so, an "
+                "administrator should look at the agent's pods."
+            )
+        host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+        return f"http://{host}:{self._settings.agent_port}"
+
+    async def save(self, node: str, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
+        """Have a container saved; raises what the agent says went wrong. Given up, the agent stops as well."""
+        body = request.model_dump_json().encode()
+        url = await self.url(node)
+        for attempt in range(1, _AGAIN + 1):
+            header, nonce = sign(self._secret, Asked("POST", SAVE_PATH, body, node))
+            try:
+                async with _asked(url, body, header, node) as answer:
+                    async for each in self._answers(answer, nonce, node):
+                        yield each
+                return
+            except NotAuthenticated:
+                if attempt == _AGAIN:
+                    raise
+
+    async def _answers(self, answer: httpx.Response, nonce: str, node: str) -> AsyncIterator[Progress | Saved]:
+        try:
+            async for text in answer.aiter_lines():
+                line = Line.model_validate_json(text)
+                if isinstance(line.answer, Progress):
+                    yield line.answer
+                    continue
+                self._check(line, nonce, node)
+                if isinstance(line.answer, Failed):
+                    raise raised(line.answer)
+                yield line.answer
+                return
+        except (httpx.TransportError, ValidationError) as error:
+            raise BackendFailure(f"The node agent on {node} broke off ({type(error).__name__}). Try again.") from error
+        raise BackendFailure(f"The node agent on {node} ended in the middle of the save. Try again.")
+
+    def _check(self, line: Line, nonce: str, node: str) -> None:
+        """Only an agent, asked by us with this nonce, can have said this."""
+        expected = prove(self._secret, nonce, line.answer.model_dump_json().encode())
+        if not compare_digest(expected, line.proof):
+            raise BackendFailure(f"What answers as the node agent on {node} does not have its secret.")
+
+
+@asynccontextmanager
+async def _asked(url: str, body: bytes, header: str, node: str) -> AsyncIterator[httpx.Response]:
+    timeout = httpx.Timeout(_SILENCE, connect=10)
+    headers = {"Authorization": header, "Content-Type": "application/json"}
+    try:
+        async with (
+            httpx.AsyncClient(timeout=timeout, trust_env=False) as client,
+            client.stream("POST", f"{url}{SAVE_PATH}", content=body, headers=headers) as answer,
+        ):
+            if answer.status_code != 200:
+                await answer.aread()
+                raise _refusal(answer, node)
+            yield answer
+    except httpx.TransportError as error:
+        raise BackendFailure(
+            f"The node agent on {node} does not answer ({type(error).__name__}). Try again."
+        ) from error
+
+
+def _refusal(answer: httpx.Response, node: str) -> MlplatError:
+    try:
+        document = answer.json()
+        return raised(Failed(code=document["error_code"], message=document["error_msg"]))
+    except (ValueError, LookupError, TypeError):
+        return BackendFailure(f"The node agent on {node} answers with the status {answer.status_code}.")
+
+
+def raised(failed: Failed) -> MlplatError:
+    """The error that an agent's words stand for."""
+    kinds = {kind.code: kind for kind in _kinds(MlplatError)}
+    return kinds.get(failed.code, MlplatError)(failed.message)
+
+
+def _kinds(kind: type[MlplatError]) -> list[type[MlplatError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in _kinds(below))]
+
+
+def _ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
