@@ -1,0 +1,66 @@
+"""The test cluster, the images of this checkout in its registry, and the chart installed from them.
+
+KUBECONFIG and MLPLAT_REGISTRY name the cluster; MLPLAT_HOST_ADDRESS is this machine as pods reach it. With
+MLPLAT_TEST_IMAGES=present the images are taken as the registry has them.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubectl import Kubectl
+from release import Images, Release, installed
+
+from jupyter_mlplat.sdk import Client
+
+ROOT = Path(__file__).parent.parent.parent
+NEEDED = ("KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kubectl() -> Kubectl:
+    """The cluster. Without one every test of this folder fails, with one line that says so."""
+    if missing := [name for name in NEEDED if not os.environ.get(name)]:
+        pytest.fail(f"There is no cluster to test on: {', '.join(missing)} not set.", pytrace=False)
+    cluster = Kubectl(os.environ["MLPLAT_REGISTRY"])
+    cluster.run("get", "nodes")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def images(kubectl: Kubectl) -> Images:
+    """The images of this checkout, built and pushed where their content has changed."""
+    if os.environ.get("MLPLAT_TEST_IMAGES") != "present":
+        build = [sys.executable, str(ROOT / "scripts" / "build_images.py"), "--registry", kubectl.registry]
+        subprocess.run([*build, "--insecure", "--local-base", "--machine-settings"], check=True)
+    names = [f"mlplat/{name}" for name in ("platform", "python", "database")]
+    return Images(*[f"{kubectl.registry}/{name}@{kubectl.digest(name)}" for name in names])
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    """An empty namespace in which Pod Security `restricted` is enforced, as in the users' one."""
+    with kubectl.namespace("test", **{"pod-security.kubernetes.io/enforce": "restricted"}) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def release(kubectl: Kubectl, images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The whole platform, installed with helm."""
+    with installed(kubectl, images, tmp_path_factory.mktemp("release")) as release:
+        yield release
+
+
+@pytest.fixture(scope="session")
+def alice(release: Release) -> Iterator[Client]:
+    with release.client("alice") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bob(release: Release) -> Iterator[Client]:
+    with release.client("bob") as client:
+        yield client

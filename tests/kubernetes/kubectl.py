@@ -1,0 +1,84 @@
+"""The cluster as an administrator sees it: kubectl and helm as functions."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+Json = dict[str, Any]
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json" for kind in ("oci.image.manifest.v1", "docker.distribution.manifest.v2")
+)
+
+
+class CommandFailed(AssertionError):
+    """A command ended with an error; the message is what it wrote."""
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """The cluster of KUBECONFIG. `registry` is the one that its nodes pull from, at plain HTTP."""
+
+    registry: str
+
+    def run(self, *words: str, body: object = None, timeout: float = 300) -> str:
+        """What `kubectl …` prints; `body` goes to it as JSON (`-f -`). CommandFailed with its words."""
+        return command("kubectl", *words, body=body, timeout=timeout)
+
+    def json(self, *words: str) -> Json:
+        """An object or a list."""
+        answer: Json = json.loads(self.run(*words, "--output=json"))
+        return answer
+
+    def warnings(self, *words: str) -> list[str]:
+        """What the API server warns of, line by line."""
+        done = subprocess.run(["kubectl", *words], capture_output=True, text=True)
+        return done.stderr.splitlines()
+
+    def may(self, account: str, verb: str, resource: str, namespace: str) -> bool:
+        """Whether a service account (NAMESPACE:NAME) may do something."""
+        who = f"--as=system:serviceaccount:{account}"
+        words = ["kubectl", "auth", "can-i", verb, resource, who, f"--namespace={namespace}"]
+        answer = subprocess.run(words, capture_output=True, text=True)
+        said = answer.stdout.strip()
+        assert said in ("yes", "no"), answer.stderr
+        return said == "yes"
+
+    def digest(self, repository: str, tag: str = "dev") -> str:
+        """What a tag of the registry stands for now."""
+        url = f"http://{self.registry}/v2/{repository}/manifests/{tag}"
+        answer = httpx.head(url, headers={"Accept": MANIFESTS}).raise_for_status()
+        return str(answer.headers["Docker-Content-Digest"])
+
+    @contextmanager
+    def namespace(self, prefix: str, **labels: str) -> Iterator[str]:
+        """A namespace of one's own, removed afterwards with all that is in it."""
+        name = f"{prefix}-{uuid4().hex[:6]}"
+        self.run("create", "-f", "-", body=_namespace(name, labels))
+        try:
+            yield name
+        finally:
+            self.remove_namespace(name)
+
+    def remove_namespace(self, name: str) -> None:
+        """Without waiting for what is in it to end."""
+        self.run("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+def command(*words: str, body: object = None, timeout: float = 300) -> str:
+    """What a command prints. CommandFailed with what it wrote where it fails."""
+    text = None if body is None else json.dumps(body)
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=timeout, env=os.environ)
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(words[:6])} …: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def _namespace(name: str, labels: dict[str, str]) -> Json:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}

@@ -1,0 +1,192 @@
+"""The chart, installed on the test cluster: the whole platform as people and administrators use it."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from kubectl import Json, Kubectl, command
+
+from jupyter_mlplat.embedded.tokens import new_token
+from jupyter_mlplat.hub.logins import login_url
+from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.testing.lab import Lab
+
+CHART = Path(__file__).parent.parent.parent / "hub" / "chart"
+NAME = "mlplat"
+PEOPLE = ("alice", "bob", "ada")
+ADMIN = "ada"
+INSTALL_SECONDS = 300
+
+FLAVORS = """
+[[flavor]]
+id = "t.small"
+name = "small"
+vcpus = 1
+memory_mib = 1024
+
+[[flavor]]
+id = "t.medium"
+name = "medium"
+vcpus = 1
+memory_mib = 1536
+"""
+
+
+@dataclass(frozen=True)
+class Images:
+    """References of the images of this checkout, by digest."""
+
+    platform: str
+    python: str
+    database: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """One installed chart. `url` is where browsers find it; `folder` keeps what helm is told."""
+
+    kubectl: Kubectl
+    namespace: str
+    url: str
+    folder: Path
+    logins: dict[str, str]
+    values: Json = field(default_factory=dict)
+
+    @property
+    def users(self) -> str:
+        """The namespace of what people run."""
+        return f"{self.namespace}-users"
+
+    def helm(self, *words: str) -> str:
+        return command("helm", *words, "--namespace", self.namespace, timeout=INSTALL_SECONDS + 30)
+
+    def upgrade(self, **changes: Any) -> str:
+        """Install, or change top-level values of what is installed; returns once all parts are ready."""
+        file = self.folder / "values.json"
+        file.write_text(json.dumps({**self.values, **changes}))
+        wait = ["--wait", "--timeout", f"{INSTALL_SECONDS}s"]
+        return self.helm("upgrade", "--install", NAME, str(CHART), "--values", str(file), *wait)
+
+    def rollback(self) -> str:
+        """Back to the revision before."""
+        return self.helm("rollback", NAME, "--wait", "--timeout", f"{INSTALL_SECONDS}s")
+
+    def secret(self, key: str, name: str = NAME) -> str:
+        content: str = self.kubectl.json("get", "secret", name, "-n", self.namespace)["data"][key]
+        return base64.b64decode(content).decode()
+
+    def pods(self, part: str) -> list[Json]:
+        """The pods of hub, platform, proxy, agent or database that are not on their way out."""
+        chosen = f"--selector=app.kubernetes.io/component={part}"
+        found = self.kubectl.json("get", "pods", "-n", self.namespace, chosen)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def service(self, part: str) -> str:
+        """The address of a part within the cluster, HOST without a port."""
+        address: str = self.kubectl.json("get", "service", f"{NAME}-{part}", "-n", self.namespace)["spec"]["clusterIP"]
+        return address
+
+    def client(self, user: str) -> Client:
+        """A client with a token made for `user`."""
+
+        async def ask() -> str:
+            async with httpx.AsyncClient(timeout=30) as client:
+                return await new_token(client, f"{self.url}/hub/api", self.secret("supervisor-token"), user)
+
+        return Client(f"{self.url}/services/mlplat", asyncio.run(ask()), user)
+
+    @contextmanager
+    def browser(self, user: str) -> Iterator[httpx.Client]:
+        """A client with a browser's cookies after logging in."""
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=60) as session:
+            session.get(login_url(self.url, self.logins[user])).raise_for_status()
+            yield session
+
+    def lab(self, client: Client, instance: Instance) -> Lab:
+        """The instance's JupyterLab, as its owner uses it."""
+        return Lab(client.instances.address(instance).removesuffix("/lab"), client.profile.token)
+
+    def what_is_wrong(self) -> str:
+        """Pods, events and last words, for the message of a test that fails."""
+        looks = [
+            self.kubectl.run("get", "pods", "-A", "-o", "wide"),
+            self.kubectl.run("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp"),
+        ]
+        for part in ("hub", "platform"):
+            where = ["-n", self.namespace, f"--selector=app.kubernetes.io/component={part}"]
+            looks.append(self.kubectl.run("logs", *where, "--all-containers", "--tail=60", "--prefix"))
+        return "\n".join(looks)
+
+
+def values(kubectl: Kubectl, images: Images, url: str, logins: dict[str, str]) -> Json:
+    """What the test cluster is told: a database for trials, small volumes, a NodePort."""
+    name, _, digest = images.platform.partition("@")
+    preset = f"""
+[[preset]]
+name = "python"
+tag = "3.11"
+description = "A clean Python"
+categories = ["CPU", "GPU", "ASCEND"]
+default = true
+reference = "{images.python}"
+"""
+    runtime = Path(os.environ.get("MLPLAT_TEST_RUNTIME", "/run/mlplat-cluster"))
+    containerd = Path(os.environ.get("MLPLAT_TEST_CONTAINERD", "/var/lib/mlplat-cluster"))
+    return {
+        "publicUrl": url,
+        "image": {"name": name, "digest": digest},
+        "registry": {"address": kubectl.registry, "insecure": True},
+        "images": preset,
+        "flavors": FLAVORS,
+        "users": {"workSize": "1Gi", "scratchSize": "1Gi"},
+        "hub": {"logins": {user: hashlib.sha256(token.encode()).hexdigest() for user, token in logins.items()}},
+        "platform": {"admins": [ADMIN], "settings": {"MLPLAT_KUBERNETES_PATIENCE": "PT20S"}},
+        "proxy": {"service": {"type": "NodePort", "nodePort": int(url.rpartition(":")[2])}},
+        "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi"}},
+        "data": {"size": "1Gi"},
+        "agent": {
+            "socket": f"{runtime}/$(NODE_NAME)/containerd.sock",
+            "socketFolder": str(runtime),
+            "snapshotRoot": f"{containerd}/$(NODE_NAME)/containerd/io.containerd.snapshotter.v1.overlayfs",
+            "snapshotFolder": str(containerd),
+        },
+    }
+
+
+@contextmanager
+def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Release]:
+    """`helm install` of this checkout's chart; afterwards nothing of it is left."""
+    logins = {user: secrets.token_urlsafe(24) for user in PEOPLE}
+    url = f"http://{os.environ['MLPLAT_HOST_ADDRESS']}:{_free_node_port(kubectl)}"
+    with kubectl.namespace("chart") as namespace:
+        given = values(kubectl, images, url, logins)
+        release = Release(kubectl, namespace, url, folder, logins, given)
+        try:
+            _install(release)
+            yield release
+        finally:
+            kubectl.remove_namespace(release.users)
+            release.helm("uninstall", NAME, "--ignore-not-found", "--wait")
+
+
+def _install(release: Release) -> None:
+    try:
+        release.upgrade()
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{release.what_is_wrong()}") from error
+
+
+def _free_node_port(kubectl: Kubectl) -> int:
+    services = kubectl.json("get", "services", "-A")["items"]
+    taken = {port.get("nodePort") for service in services for port in service["spec"]["ports"]}
+    return secrets.choice([port for port in range(30000, 32768) if port not in taken])
