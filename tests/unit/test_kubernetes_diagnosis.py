@@ -88,6 +88,7 @@ def test_a_running_pod_has_no_trouble_and_a_leaving_one_does_not_run() -> None:
     [
         ({"reason": "OOMKilled", "exitCode": 137}, "more memory than the 4 GiB"),
         ({"reason": "Error", "exitCode": 3}, "exit code 3"),
+        ({"reason": "Error", "exitCode": 127}, "no JupyterLab"),
         ({"reason": "StartError", "exitCode": 128, "message": 'exec: "tini": executable file not found'}, "JupyterLab"),
         ({"reason": "StartError", "exitCode": 128, "message": "exec format error"}, "architecture"),
         ({"reason": "ContainerStatusUnknown", "exitCode": 137}, "node was lost"),

@@ -16,6 +16,10 @@ IMAGE_REASONS = frozenset({
 CREATE_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 NEVER_PULLED = ("not found", "manifest unknown", "no match for platform", "invalid reference", "couldn't parse image")
 NOT_ALLOWED = ("unauthorized", "authorization failed", "denied", "forbidden", "401", "403")
+NOT_FOUND_CODES = (126, 127)
+"""What a shell, or tini, ends with where there is no such program."""
+
+NO_LAB = "its image has no JupyterLab of this platform (/opt/mlplat/lab); switch to another image"
 NODE_REASONS = {
     "Insufficient cpu": "too few CPU cores free",
     "Insufficient memory": "too little memory free",
@@ -72,6 +76,8 @@ def ending(pod: Json, memory: str) -> str:
         return _not_started(str(terminated.get("message", "")))
     if terminated.get("reason") == "ContainerStatusUnknown" or status.get("reason") == "NodeLost":
         return "its node was lost"
+    if terminated.get("exitCode") in NOT_FOUND_CODES:
+        return NO_LAB
     if terminated:
         return f"exit code {terminated.get('exitCode')}"
     reason = f"{status.get('reason', '')} {status.get('message', '')}".strip()
@@ -145,7 +151,7 @@ def _not_started(message: str) -> str:
     if "exec format error" in message:
         return "its image is of another architecture than the node; switch to another image"
     if "no such file" in message or "not found" in message:
-        return "its image has no JupyterLab of this platform (/opt/mlplat/lab); switch to another image"
+        return NO_LAB
     return f"its container could not start: {_sentence(message)}"
 
 

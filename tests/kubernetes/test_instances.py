@@ -1,0 +1,496 @@
+"""Instances on a real cluster: what a start says and survives, what a switch leaves running, why things fail."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from instances_stage import Stage, eventually, staged
+from kernels import Kernel
+
+from jupyter_mlplat.backends.base import InstanceSpec, ServerState
+from jupyter_mlplat.backends.kubernetes import names
+from jupyter_mlplat.backends.kubernetes.client import path_of
+from jupyter_mlplat.backends.kubernetes.diagnosis import is_running
+from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
+from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.errors import Conflict, MlplatError, NotFound, SoldOut
+from jupyter_mlplat.flavors.models import Accelerator, Category, Flavor
+from jupyter_mlplat.instances.models import StepName
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif("MLPLAT_HOST_ADDRESS" not in os.environ, reason="needs the test cluster"),
+]
+Json = dict[str, Any]
+GIB = 1024**3
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(tmp_path_factory.mktemp("instances"), patience=timedelta(seconds=4)) as stage:
+        yield stage
+
+
+@asynccontextmanager
+async def running(stage: Stage, instance_id: str, **changes: Any) -> AsyncIterator[InstanceSpec]:
+    """A running instance, removed afterwards."""
+    spec = stage.spec(instance_id, **changes)
+    try:
+        await stage.start(spec)
+        yield spec
+    finally:
+        await stage.remove(spec)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one(stage: Stage) -> AsyncIterator[InstanceSpec]:
+    """An instance that tests may share which leave it running."""
+    async with running(stage, "i-shared") as spec:
+        yield spec
+
+
+def with_settings(stage: Stage, **changes: Any) -> KubernetesInstances:
+    """The back end of the stage with other settings."""
+    settings: KubernetesSettings = stage.settings.model_copy(update=changes)
+    return KubernetesInstances(stage.cluster, stage.world, stage.client, settings, console="/services/mlplat/")
+
+
+async def fails(stage: Stage, spec: InstanceSpec, instances: KubernetesInstances | None = None) -> str:
+    """The words with which a start fails; everything is cleared away as the reconciler does."""
+    stage.instances, before = instances or stage.instances, stage.instances
+    try:
+        with pytest.raises(MlplatError) as failure:
+            await stage.start(spec)
+        return failure.value.message
+    finally:
+        await stage.remove(spec)
+        stage.instances = before
+
+
+async def test_a_start_goes_through_its_steps_and_says_what_happens(stage: Stage) -> None:
+    spec = stage.spec("i-steps")
+    try:
+        checkpoints = await stage.start(spec)
+        steps = [checkpoint.step for checkpoint in checkpoints if checkpoint.step]
+        assert list(dict.fromkeys(steps)) == list(StepName)
+        assert any(checkpoint.message.startswith("Placed on node") for checkpoint in checkpoints)
+        assert await stage.reachable(spec)
+        assert (await stage.instances.observe(spec)).state is ServerState.RUNNING
+    finally:
+        await stage.remove(spec)
+    assert await stage.pod(spec) is None
+    assert (await stage.instances.observe(spec)).state is ServerState.GONE
+
+
+async def test_the_server_knows_who_it_is_and_only_its_owner_gets_in(stage: Stage, one: InstanceSpec) -> None:
+    answer = (await stage.api(one, "GET", "mlplat/instance")).json()
+    assert (answer["instance_id"], answer["user"]) == (one.instance_id, "alice")
+    assert answer["runtime"]["environment"] == "/opt/mlplat/env"
+    memory = (await stage.api(one, "GET", "mlplat/readings")).json()["memory"]
+    assert (memory["limit_bytes"], memory["enforced"]) == (GIB, True)
+    assert "uid=1000(ma-user)" in await stage.exec(one, "id")
+
+
+async def test_the_work_folder_survives_a_stop_and_goes_with_a_delete(stage: Stage) -> None:
+    spec = stage.spec("i-work")
+    await stage.start(spec)
+    await stage.exec(spec, "sh", "-c", "echo kept > /home/ma-user/work/file; echo lost > /home/ma-user/file")
+    stage.platform.wanted.discard(spec.instance_id)
+    assert [checkpoint async for checkpoint in stage.instances.stop(spec)]
+    assert await stage.pod(spec) is None
+    assert [checkpoint async for checkpoint in stage.instances.stop(spec)], "nothing to stop is no error"
+    await stage.start(spec)
+    shown = await stage.exec(spec, "sh", "-c", "cat /home/ma-user/work/file; ls /home/ma-user/file")
+    assert "kept" in shown
+    assert "No such file" in shown
+    await stage.remove(spec)
+    with pytest.raises(NotFound):
+        claim = path_of(stage.namespace, "persistentvolumeclaims", names.claim_name(spec.instance_id))
+        await eventually(lambda: _gone(stage, claim))
+        await stage.cluster.get(claim)
+
+
+async def _gone(stage: Stage, path: str) -> bool:
+    try:
+        await stage.cluster.get(path)
+    except NotFound:
+        return True
+    return False
+
+
+async def test_a_switch_of_cpu_and_memory_leaves_the_kernel_running(stage: Stage) -> None:
+    async with running(stage, "i-live") as spec:
+        async with Kernel(stage, spec) as kernel:
+            assert await kernel.run("kept = 41") == ""
+            uid = await stage.uid(spec)
+            larger = stage.spec("i-live", flavor=Flavor(id="t.more", name="more", vcpus=1, memory_mib=1536))
+            began = time.monotonic()
+            await stage.instances.resize(larger)
+            took = time.monotonic() - began
+            assert await _memory_limit(stage, spec) == 1536 * 1024**2
+            assert await kernel.run("print(kept + 1)") == "42\n"
+        print(f"the switch took {took:.2f} s")
+        assert took < 3
+        assert await stage.uid(spec) == uid
+        await eventually(lambda: _reads(stage, spec, 1536 * 1024**2))
+        pod = await stage.pod(spec)
+        assert pod and pod["metadata"]["annotations"]["mlplat.io/flavor"] == "t.more"
+
+
+async def _memory_limit(stage: Stage, spec: InstanceSpec) -> int:
+    """The limit of the container's cgroup, of either kind."""
+    files = "/sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    return int((await stage.exec(spec, "sh", "-c", f"cat {files} 2>/dev/null")).split()[0])
+
+
+async def _reads(stage: Stage, spec: InstanceSpec, limit: int) -> bool:
+    answer = await stage.api(spec, "GET", "mlplat/readings")
+    return bool(answer.json()["memory"]["limit_bytes"] == limit)
+
+
+async def test_less_memory_than_is_used_is_refused_beforehand(stage: Stage, one: InstanceSpec) -> None:
+    async with Kernel(stage, one) as kernel:
+        await kernel.run("held = bytearray(500 * 2**20)")
+        tiny = stage.spec(one.instance_id, flavor=Flavor(id="t.tiny", name="tiny", vcpus=1, memory_mib=256))
+        with pytest.raises(Conflict, match=r"uses 0\.\d GiB, more than the 0\.25 GiB of tiny"):
+            await stage.instances.resize(tiny)
+        assert await _memory_limit(stage, one) == GIB
+        assert await kernel.run("print(len(held))") == f"{500 * 2**20}\n"
+
+
+async def test_a_flavor_that_the_node_can_never_hold_is_told_and_the_old_one_wanted_again(
+    stage: Stage, one: InstanceSpec
+) -> None:
+    huge = stage.spec(one.instance_id, flavor=Flavor(id="t.huge", name="huge", vcpus=500, memory_mib=1024))
+    with pytest.raises(Conflict, match="can never hold"):
+        await stage.instances.resize(huge)
+    pod = await stage.pod(one)
+    assert pod and pod["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "1"
+    assert pod["metadata"]["annotations"]["mlplat.io/flavor"] == "t.small"
+
+
+async def test_a_flavor_for_which_the_node_has_no_room_now_is_sold_out(stage: Stage, one: InstanceSpec) -> None:
+    pod = await stage.pod(one)
+    assert pod
+    node = await stage.cluster.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")
+    cores = int(float(node["status"]["allocatable"]["cpu"]))
+    async with _blocker(stage, one, pod["spec"]["nodeName"]):
+        wide = stage.spec(one.instance_id, flavor=Flavor(id="t.wide", name="wide", vcpus=cores, memory_mib=1024))
+        with pytest.raises(SoldOut, match="no room for that flavor now"):
+            await stage.instances.resize(wide)
+    pod = await stage.pod(one)
+    assert pod and pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "1"
+
+
+@asynccontextmanager
+async def _blocker(stage: Stage, one: InstanceSpec, node: str) -> AsyncIterator[None]:
+    """A pod of somebody else's that takes a little of the node."""
+    pod = stage.instances.launch(stage.spec("i-blocker")).pod
+    pod["metadata"] = {"name": "blocker"}
+    pod["spec"] |= {"nodeName": node, "volumes": []}
+    little = {"cpu": "10m", "memory": "32Mi"}
+    pod["spec"]["containers"][0] |= {
+        "command": ["sleep", "600"],
+        "volumeMounts": [],
+        "workingDir": "/",
+        "resources": {"requests": little, "limits": little},
+    }
+    await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
+    path = path_of(stage.namespace, "pods", "blocker")
+    try:
+        await eventually(lambda: _phase(stage, path, "Running"))
+        yield
+    finally:
+        await stage.cluster.delete(path, grace_seconds=0)
+
+
+async def _phase(stage: Stage, path: str, phase: str) -> bool:
+    return bool((await stage.cluster.get(path))["status"].get("phase") == phase)
+
+
+GPU_FLAVOR = Flavor(
+    id="t.gpu",
+    name="one GPU",
+    category=Category.GPU,
+    vcpus=1,
+    memory_mib=256,
+    accelerator=Accelerator(type="nvidia", count=1),
+)
+
+
+async def test_a_gpu_is_offered_until_somebody_has_it(stage: Stage) -> None:
+    instances = with_settings(stage, gpu_resource="test.mlplat.io/gpu")
+    assert await _why_not(instances) == "this cluster has no GPU"
+    async with _device(stage, "node1", "test.mlplat.io/gpu"):
+        await eventually(lambda: _is_offered(instances))
+        stage.instances, before = instances, stage.instances
+        try:
+            async with running(stage, "i-gpu", flavor=GPU_FLAVOR) as spec:
+                pod = await stage.pod(spec)
+                assert pod and pod["spec"]["nodeName"] == "node1"
+                assert await _why_not(instances) == "all GPUs are in use"
+        finally:
+            stage.instances = before
+        await eventually(lambda: _is_offered(instances))
+
+
+async def _why_not(instances: KubernetesInstances) -> str | None:
+    (offer,) = await instances.offers([GPU_FLAVOR])
+    return offer.reason
+
+
+async def _is_offered(instances: KubernetesInstances) -> bool:
+    return await _why_not(instances) is None
+
+
+@asynccontextmanager
+async def _device(stage: Stage, node: str, name: str) -> AsyncIterator[None]:
+    """One device of that name on the node."""
+    path, key = f"/api/v1/nodes/{node}/status", name.replace("/", "~1")
+    await stage.cluster.patch(path, [{"op": "add", "path": f"/status/capacity/{key}", "value": "1"}], "json")
+    try:
+        yield
+    finally:
+        await stage.cluster.patch(path, {"status": {"capacity": {name: None}, "allocatable": {name: None}}})
+
+
+async def test_an_image_that_is_not_there_fails_with_the_reason(stage: Stage) -> None:
+    missing = stage.spec("i-noimage").image_reference.split("@")[0] + "@sha256:" + "0" * 64
+    words = await fails(stage, stage.spec("i-noimage", image_reference=missing))
+    assert "python:dev cannot be pulled: it is not in the registry" in words
+
+
+async def test_a_registry_that_does_not_answer_fails_after_some_patience(stage: Stage) -> None:
+    nowhere = "10.89.0.1:9/none/none@sha256:" + "0" * 64
+    words = await fails(stage, stage.spec("i-noregistry", image_reference=nowhere))
+    assert "cannot be pulled" in words
+    assert "administrator" in words
+
+
+async def test_a_flavor_for_which_there_is_no_room_fails_after_some_patience(stage: Stage) -> None:
+    huge = Flavor(id="t.huge", name="huge", vcpus=500, memory_mib=1024)
+    words = await fails(stage, stage.spec("i-huge", flavor=huge))
+    assert "too few CPU cores free" in words
+    assert "smaller flavor" in words
+
+
+async def test_a_claim_that_cannot_bind_fails_with_the_reason(stage: Stage) -> None:
+    words = await fails(stage, stage.spec("i-noclass"), with_settings(stage, storage_class="no-such-class"))
+    assert "The work folder gets no volume" in words
+    assert "no-such-class" in words
+
+
+async def test_a_full_quota_of_the_namespace_fails_with_its_figures(stage: Stage) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"limits.memory": "100Mi"}}}
+    await stage.cluster.create(path_of(stage.namespace, "resourcequotas"), quota)
+    try:
+        await eventually(lambda: _counted(stage))
+        words = await fails(stage, stage.spec("i-quota"))
+    finally:
+        await stage.cluster.delete(path_of(stage.namespace, "resourcequotas", "none"))
+    assert "quota" in words
+    assert "limits.memory" in words
+
+
+async def _counted(stage: Stage) -> bool:
+    found = await stage.cluster.get(path_of(stage.namespace, "resourcequotas", "none"))
+    return bool(found.get("status", {}).get("hard"))
+
+
+async def test_a_pod_that_is_deleted_behind_our_back_is_gone_and_comes_back_with_its_files(stage: Stage) -> None:
+    async with running(stage, "i-behind") as spec:
+        await stage.exec(spec, "touch", "/home/ma-user/work/kept")
+        path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
+        await stage.cluster.delete(path, grace_seconds=0)
+        await eventually(lambda: _is_gone(stage, spec))
+        await stage.start(spec)
+        assert await stage.reachable(spec)
+        assert "kept" in await stage.exec(spec, "ls", "/home/ma-user/work")
+
+
+async def _is_gone(stage: Stage, spec: InstanceSpec) -> bool:
+    return (await stage.instances.observe(spec)).state is ServerState.GONE
+
+
+async def test_a_server_that_ends_is_seen_with_its_exit_code(stage: Stage) -> None:
+    async with running(stage, "i-ends") as spec:
+        await stage.exec(spec, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)")
+        await eventually(lambda: _is_gone(stage, spec))
+        assert "exit code 137" in (await stage.instances.observe(spec)).message
+        before = await stage.uid(spec)
+        await stage.start(spec)
+        assert await stage.uid(spec) != before
+
+
+async def test_a_hub_killed_in_the_middle_of_a_start_ends_in_the_same_pod(stage: Stage) -> None:
+    spec = stage.spec("i-middle")
+    try:
+        start = asyncio.create_task(stage.start(spec))
+        await eventually(lambda: stage.pod(spec))
+        uid = await stage.uid(spec)
+        stage.kill_hub()
+        await stage.start_hub()
+        await start
+        assert await stage.uid(spec) == uid
+        assert await stage.reachable(spec)
+        assert (await stage.api(spec, "GET", "api/kernels")).status_code == 200, "its token is still good"
+    finally:
+        await stage.remove(spec)
+
+
+async def test_a_hub_that_gives_up_too_early_leaves_the_pod_which_is_taken_up_again(stage: Stage) -> None:
+    spec = stage.spec("i-early")
+    stage.kill_hub()
+    await stage.start_hub(MLPLAT_HUB_START_TIMEOUT="1")
+    try:
+        uids = set()
+
+        async def watch() -> None:
+            while True:
+                if pod := await stage.pod(spec):
+                    uids.add(pod["metadata"]["uid"])
+                await asyncio.sleep(0.1)
+
+        watching = asyncio.create_task(watch())
+        await stage.start(spec)
+        watching.cancel()
+        assert len(uids) == 1
+        assert spec.instance_id in stage.platform.asked
+        assert await stage.reachable(spec)
+    finally:
+        stage.kill_hub()
+        await stage.start_hub()
+        await stage.remove(spec)
+
+
+async def test_a_cull_style_stop_ends_no_instance_that_the_platform_wants(stage: Stage) -> None:
+    async with running(stage, "i-culled") as spec, Kernel(stage, spec) as kernel:
+        await kernel.run("kept = 7")
+        uid = await stage.uid(spec)
+        answer = await stage.hub("DELETE", f"/users/alice/servers/{spec.instance_id}")
+        assert answer.status_code in (202, 204)
+        await eventually(lambda: _not_reachable(stage, spec))
+        assert await stage.uid(spec) == uid
+        await stage.start(spec)
+        assert await stage.uid(spec) == uid
+        assert await stage.reachable(spec)
+        assert await kernel.run("print(kept)", anew=True) == "7\n"
+
+
+async def _not_reachable(stage: Stage, spec: InstanceSpec) -> bool:
+    return not await stage.reachable(spec)
+
+
+async def test_the_hub_starts_nothing_without_a_permit_and_takes_nothing_from_whoever_asks(stage: Stage) -> None:
+    for options in (None, {}, {"permit": "unknown"}, {"permit": "x", "image": "evil", "profile": "root"}):
+        answer = await stage.hub("POST", "/users/alice/servers/i-forged", json=options)
+        assert answer.status_code == 403
+    foreign = stage.permitted(stage.spec("i-other")).permit
+    answer = await stage.hub("POST", "/users/alice/servers/i-forged", json={"permit": foreign})
+    assert answer.status_code == 403
+    assert await stage.pod(stage.spec("i-forged")) is None
+
+
+async def test_what_a_request_adds_to_a_permit_changes_nothing_of_the_pod(stage: Stage) -> None:
+    spec = stage.permitted(stage.spec("i-plain"))
+    more = {"permit": spec.permit, "image": "evil", "kubespawner_override": {"image": "evil", "privileged": True}}
+    try:
+        await stage.instances.offers([])
+        await stage.cluster.create(
+            path_of(stage.namespace, "persistentvolumeclaims"),
+            {"metadata": {"name": names.claim_name(spec.instance_id)}, "spec": _small_claim()},
+        )
+        assert (await stage.hub("POST", f"/users/alice/servers/{spec.instance_id}", json=more)).status_code in (
+            201,
+            202,
+        )
+        pod = await eventually(lambda: stage.pod(spec))
+        wanted = stage.instances.launch(spec).pod
+        assert pod["spec"]["containers"][0]["image"] == spec.image_reference
+        assert pod["spec"]["securityContext"] == wanted["spec"]["securityContext"]
+        assert json.loads(pod["metadata"]["annotations"]["mlplat.io/runtime"])["instance_id"] == spec.instance_id
+        assert "evil" not in json.dumps(pod)
+    finally:
+        await stage.remove(spec)
+
+
+def _small_claim() -> Json:
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
+@asynccontextmanager
+async def _silent_node(stage: Stage, address: str) -> AsyncIterator[str]:
+    """A node whose kubelet has never spoken; `address` is where it is said to listen."""
+    name = f"silent-{stage.namespace}"
+    await stage.cluster.create("/api/v1/nodes", {"metadata": {"name": name}, "spec": {"unschedulable": True}})
+    status = {"addresses": [{"type": "InternalIP", "address": address}]}
+    await stage.cluster.patch(f"/api/v1/nodes/{name}/status", {"status": status})
+    try:
+        yield name
+    finally:
+        await stage.cluster.delete(f"/api/v1/nodes/{name}")
+
+
+async def _stranded(stage: Stage, spec: InstanceSpec, node: str) -> str:
+    """A pod of the instance on that node, which seems to run; its uid."""
+    pod = stage.instances.launch(spec).pod
+    pod["spec"]["nodeName"] = node
+    made = await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
+    state = {"running": {"startedAt": made["metadata"]["creationTimestamp"]}}
+    container = {"name": "notebook", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": state}
+    status = {"phase": "Running", "podIP": "10.255.255.1", "containerStatuses": [container]}
+    await stage.cluster.patch(
+        path_of(stage.namespace, "pods", names.pod_name(spec.instance_id), "status"), {"status": status}
+    )
+    return str(made["metadata"]["uid"])
+
+
+async def test_an_instance_on_a_dead_node_is_started_elsewhere_with_the_reason(stage: Stage) -> None:
+    instances = with_settings(stage, node_grace=timedelta(seconds=1))
+    stage.instances, before = instances, stage.instances
+    spec = stage.spec("i-dead")
+    try:
+        async with _silent_node(stage, "10.89.0.99") as node:
+            uid = await _stranded(stage, spec, node)
+            await eventually(lambda: _is_gone(stage, spec), 120)
+            assert node in (await instances.observe(spec)).message
+            checkpoints = await stage.start(spec)
+            assert any(checkpoint.event == "NodeLost" and node in checkpoint.message for checkpoint in checkpoints)
+            assert await stage.uid(spec) != uid
+            assert await stage.reachable(spec)
+    finally:
+        await stage.remove(spec)
+        stage.instances = before
+
+
+async def test_nothing_is_started_elsewhere_while_the_silent_node_may_still_write(stage: Stage) -> None:
+    instances = with_settings(stage, node_grace=timedelta(seconds=1))
+    spec = stage.spec("i-fenced")
+    async with _silent_node(stage, os.environ["MLPLAT_HOST_ADDRESS"]) as node:
+        uid = await _stranded(stage, spec, node)
+        stage.instances, before = instances, stage.instances
+        try:
+            await eventually(lambda: _is_gone(stage, spec), 120)
+            with pytest.raises(MlplatError, match="may still write"):
+                async for _ in instances.start(stage.permitted(spec)):
+                    pass
+            assert await stage.uid(spec) == uid
+        finally:
+            stage.instances = before
+            path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
+            await stage.cluster.delete(path, grace_seconds=0)
+            await stage.remove(spec)
+
+
+async def test_the_watch_finds_its_way_after_a_lost_connection(stage: Stage, one: InstanceSpec) -> None:
+    await stage.cluster.close()
+    async with running(stage, "i-after") as spec:
+        pod = stage.world.pod(names.pod_name(spec.instance_id))
+        assert pod and is_running(pod)
