@@ -129,7 +129,7 @@ ALLOWED = [
     ("platform", "create", "jobs.batch", "users"),
     ("platform", "create", "secrets", "users"),
     ("platform", "list", "nodes", "users"),
-    ("platform", "watch", "pods", "release"),
+    ("platform", "list", "pods", "release"),
 ]
 DENIED = [
     *[(part, verb, what, where)
@@ -149,6 +149,8 @@ DENIED = [
     ("hub", "delete", "persistentvolumeclaims", "users"),
     ("platform", "create", "pods", "users"),
     ("platform", "get", "secrets", "users"),
+    ("platform", "get", "configmaps", "release"),
+    ("platform", "list", "persistentvolumeclaims", "users"),
     ("platform", "delete", "pods", "release"),
     ("platform", "delete", "pods", "kube-system"),
 ]  # fmt: skip
