@@ -53,7 +53,7 @@ async def begin(session: AsyncSession, *, patient: bool, word: str) -> None:
 
 @asynccontextmanager
 async def listening(made: AsyncEngine, channels: Mapping[str, Callable[[str], None]]) -> AsyncIterator[AsyncConnection]:
-    """A connection that calls for each word sent to a channel what `channels` has for it; each statement is committed."""
+    """A connection that calls, for each word sent to a channel, what `channels` has for it."""
     async with made.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
         for channel, hear in channels.items():

@@ -6,7 +6,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +16,14 @@ from pathlib import Path
 import asyncpg  # type: ignore[import-untyped]
 
 from jupyter_mlplat.db.migrate import migrate
+from jupyter_mlplat.db.tables import Base
 from jupyter_mlplat.embedded.ports import free_port
 
 FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
 TEMPLATE = "migrated"
+
+FreshDatabase = Callable[[Path], str | None]
+"""Makes a database with the platform's tables for a data folder; None is the file that it gets by itself."""
 
 
 @dataclass
@@ -30,6 +34,7 @@ class PostgresServer:
     programs: Path
     port: int
     _numbers: "count[int]" = field(default_factory=count)
+    _used: list[str] = field(default_factory=list)
 
     def url(self, database: str) -> str:
         """The address of a database, for SQLAlchemy with asyncpg."""
@@ -40,8 +45,16 @@ class PostgresServer:
         return self._make("template0")
 
     def migrated(self) -> str:
-        """The address of a new database with the platform's tables."""
-        return self._make(TEMPLATE)
+        """The address of a database with the platform's tables and nothing in them."""
+        if not self._used:
+            return self._make(TEMPLATE)
+        name = self._used.pop()
+        self.execute(_empty_all(), name)
+        return self.url(name)
+
+    def give_back(self, url: str) -> None:
+        """A database of `migrated` to which nobody is connected any more; emptying one is quicker than making one."""
+        self._used.append(url.rpartition("/")[2])
 
     def start(self) -> None:
         listens = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {FAST}"
@@ -87,6 +100,11 @@ class PostgresServer:
             raise RuntimeError(f"{program} ended with {done.returncode}: {(self.folder / 'output').read_text()}")
 
 
+def _empty_all() -> str:
+    deletes = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
+    return "; ".join([*deletes, *(f"ALTER SEQUENCE {name}_id_seq RESTART" for name in ("events", "audit"))])
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A server that is gone afterwards."""
@@ -105,12 +123,20 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop()
 
 
+def installed() -> bool:
+    """Whether a server can be started here."""
+    return _find() is not None
+
+
 def _programs() -> Path:
-    """Where Debian keeps the newest version's programs, else where the PATH has them."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if versions:
-        return versions[-1].parent
-    found = shutil.which("initdb")
+    found = _find()
     if found is None:
         raise RuntimeError("PostgreSQL is not installed. Install it, for example: apt-get install postgresql")
-    return Path(found).parent
+    return found
+
+
+def _find() -> Path | None:
+    """Where Debian keeps the newest version's programs, else where the PATH has them."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = str(versions[-1]) if versions else shutil.which("initdb")
+    return Path(found).parent if found else None
