@@ -13,6 +13,7 @@ from schemathesis.checks import CHECKS
 from jupyter_mlplat.app import create_app
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.jobs import reconcile
+from jupyter_mlplat.testing.postgresql import FreshDatabase
 
 HEADERS = {"Authorization": "token alice-token"}
 NAMES = (
@@ -25,11 +26,12 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory, lasting_database: FreshDatabase) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("platform")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconcile, "WATCH_SECONDS", 0.01)
-        with platform(folder, instance_quota=100_000, running_job_quota=100_000) as address:
+        limits = {"instance_quota": 100_000, "running_job_quota": 100_000}
+        with platform(folder, database_url=lasting_database(folder), **limits) as address:
             yield address
 
 

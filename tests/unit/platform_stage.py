@@ -51,6 +51,8 @@ class Stage:
     """Parts are made anew at each look, as after a restart of the platform; database and world stay."""
 
     folder: Path
+    database_url: str | None = None
+    """A database with the platform's tables; else a file in the folder."""
     instances_are: type[MemoryInstances] = MemoryInstances
     images_are: type[MemoryImages] = MemoryImages
     jobs_are: type[MemoryJobs] = MemoryJobs
@@ -60,8 +62,15 @@ class Stage:
     ticks: int = 0
 
     def __post_init__(self) -> None:
-        self.settings = Settings(data_dir=self.folder, instance_quota=3, running_job_quota=3, bundle_bytes=100_000)
-        (self.folder / "platform.db").write_bytes(empty_database())
+        self.settings = Settings(
+            data_dir=self.folder,
+            database_url=self.database_url,
+            instance_quota=3,
+            running_job_quota=3,
+            bundle_bytes=100_000,
+        )
+        if self.database_url is None:
+            (self.folder / "platform.db").write_bytes(empty_database())
         self.broker = Broker()
         self.database = Database(self.settings.database, self._committed)
         self.boot()

@@ -22,19 +22,20 @@ from jupyter_mlplat.instances.models import (
     Target,
 )
 from jupyter_mlplat.instances.reconcile import Action, next_action
+from jupyter_mlplat.testing.postgresql import FreshDatabase
 
 Opened = Callable[..., Stage]
 EINOPS = Package(name="einops", version="0.8.1")
 
 
 @pytest.fixture
-async def stages(tmp_path: Path) -> AsyncIterator[Opened]:
+async def stages(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Opened]:
     opened: list[Stage] = []
 
     def build(**parts: type) -> Stage:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
-        opened.append(Stage(folder, **parts))
+        opened.append(Stage(folder, fresh_database(folder), **parts))
         return opened[-1]
 
     yield build
@@ -96,6 +97,7 @@ def test_nothing_is_done_to_what_is_being_saved_or_deleted(status: Status) -> No
         assert next_action(Status.DELETED, target, saving=False, switching=True, live=False) is None
 
 
+@pytest.mark.both_databases
 async def test_an_instance_starts_step_by_step(stages: Opened) -> None:
     stage = stages()
     await stage.preset()
@@ -111,6 +113,7 @@ async def test_an_instance_starts_step_by_step(stages: Opened) -> None:
     assert stage.world.servers[instance.id].image_digest == memory.digest_of("pytorch:2.8")
 
 
+@pytest.mark.both_databases
 async def test_stop_keeps_the_work_folder_and_start_finds_it(stages: Opened) -> None:
     stage = stages()
     instance = await stage.running_instance()
@@ -123,6 +126,7 @@ async def test_stop_keeps_the_work_folder_and_start_finds_it(stages: Opened) -> 
     assert (await now(stage, instance)).status == Status.RUNNING
 
 
+@pytest.mark.both_databases
 async def test_a_deleted_instance_leaves_nothing_but_its_records(stages: Opened) -> None:
     stage = stages()
     instance = await stage.running_instance()
@@ -247,6 +251,7 @@ async def saved(stage: Stage) -> tuple[Instance, Image]:
     return await now(stage, instance), (await stage.images.find(ALICE, ImageFilter(name="mine"))).data[0]
 
 
+@pytest.mark.both_databases
 async def test_a_saved_image_has_what_was_installed(stages: Opened) -> None:
     stage = stages()
     instance, image = await saved(stage)

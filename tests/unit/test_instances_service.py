@@ -31,11 +31,14 @@ from jupyter_mlplat.instances.models import (
     Tag,
 )
 from jupyter_mlplat.instances.store import PermitRow
+from jupyter_mlplat.testing.postgresql import FreshDatabase
+
+pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(tmp_path)
+async def stage(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path, fresh_database(tmp_path))
     await stage.preset()
     yield stage
     await stage.database.close()

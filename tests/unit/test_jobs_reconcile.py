@@ -15,6 +15,7 @@ from jupyter_mlplat.jobs import reconcile, sweep
 from jupyter_mlplat.jobs.models import FINAL, Job, Phase
 from jupyter_mlplat.jobs.reconcile import Action, next_action
 from jupyter_mlplat.jobs.store import Target
+from jupyter_mlplat.testing.postgresql import FreshDatabase
 
 Opened = Callable[..., Stage]
 
@@ -25,13 +26,13 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def stages(tmp_path: Path) -> AsyncIterator[Opened]:
+async def stages(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Opened]:
     opened: list[Stage] = []
 
     def build(**parts: type) -> Stage:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
-        opened.append(Stage(folder, **parts))
+        opened.append(Stage(folder, fresh_database(folder), **parts))
         return opened[-1]
 
     yield build
@@ -64,6 +65,7 @@ def test_next_action(phase: Phase, target: Target, action: Action | None) -> Non
     assert next_action(phase, target) is action
 
 
+@pytest.mark.both_databases
 async def test_a_job_runs_to_its_end(stages: Opened) -> None:
     stage = stages()
     await stage.preset()
@@ -90,6 +92,7 @@ async def test_a_lost_job_is_abnormal_in_words(stages: Opened) -> None:
     assert "killed" in job.phase_message
 
 
+@pytest.mark.both_databases
 async def test_a_job_that_fails_once_is_tried_again(stages: Opened) -> None:
     stage = stages(jobs_are=memory.JobFailsOnce)
     job = await ended(stage, retries=2)
@@ -179,6 +182,7 @@ async def test_a_job_that_completed_before_the_stop_came_is_completed(stages: Op
     assert (await stage.jobs.get(ALICE, job.id)).phase == Phase.COMPLETED
 
 
+@pytest.mark.both_databases
 async def test_deleting_a_running_job_leaves_nothing(stages: Opened) -> None:
     stage = stages(jobs_are=memory.JobNeverEnds)
     job = await stage.submit()
@@ -266,6 +270,7 @@ async def test_killed_at_any_line_a_stop_and_a_delete_come_to_their_end(stages: 
     assert tick > 3
 
 
+@pytest.mark.both_databases
 async def test_uploads_that_came_to_nothing_are_swept_after_a_day(
     stages: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

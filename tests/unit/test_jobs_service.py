@@ -31,8 +31,11 @@ from jupyter_mlplat.jobs import reconcile, results
 from jupyter_mlplat.jobs.models import JobCreate, JobFilter, Kind, Phase
 from jupyter_mlplat.jobs.service import kind_of
 from jupyter_mlplat.quotas import service as quotas
+from jupyter_mlplat.testing.postgresql import FreshDatabase
 
 HERS = Actor("alice", instance_id="i-hers")
+
+pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +44,8 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(tmp_path)
+async def stage(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path, fresh_database(tmp_path))
     yield stage
     await stage.database.close()
 

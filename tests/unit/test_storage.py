@@ -17,11 +17,12 @@ from jupyter_mlplat.storage import keys
 from jupyter_mlplat.storage.keys import Place
 from jupyter_mlplat.storage.local import OwnersFolder
 from jupyter_mlplat.storage.models import Listing
+from jupyter_mlplat.testing.postgresql import FreshDatabase
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(tmp_path)
+async def stage(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path, fresh_database(tmp_path))
     yield stage
     await stage.database.close()
 
