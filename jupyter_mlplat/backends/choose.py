@@ -20,7 +20,8 @@ class Backends:
 
 def backends(settings: Settings) -> Backends:
     """Build the back end named by `settings.backend`; only that one is imported."""
-    return _memory() if settings.backend == "memory" else _local(settings)
+    builders = {"local": _local, "kubernetes": _kubernetes, "memory": _memory}
+    return builders[settings.backend](settings)
 
 
 def _local(settings: Settings) -> Backends:
@@ -50,7 +51,34 @@ def _local(settings: Settings) -> Backends:
     )
 
 
-def _memory() -> Backends:
+def _kubernetes(settings: Settings) -> Backends:
+    from jupyter_mlplat.backends.kubernetes.client import Cluster
+    from jupyter_mlplat.backends.kubernetes.images import KubernetesImages
+    from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
+    from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
+    from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+    from jupyter_mlplat.backends.kubernetes.watch import World
+    from jupyter_mlplat.hub.client import HubClient
+    from jupyter_mlplat.jobs.tokens import JobTokens
+
+    kubernetes = KubernetesSettings()
+    cluster = Cluster()
+    world = World(cluster, kubernetes.namespace)
+    hub = HubClient(settings.hub_api_url, settings.hub_api_token.get_secret_value(), poll_seconds=0.2)
+    images = KubernetesImages(cluster, kubernetes)
+    tokens = JobTokens(settings.hub_secret.get_secret_value())
+    api = f"{kubernetes.api_url}{settings.service_prefix}v1"
+    jobs = KubernetesJobs(settings.data_dir, cluster, world, kubernetes, tokens, api=api)
+
+    async def close() -> None:
+        for part in (jobs, images, hub, world, cluster):
+            await part.close()
+
+    instances = KubernetesInstances(cluster, world, hub, kubernetes, console=settings.service_prefix)
+    return Backends(instances, images, jobs, close)
+
+
+def _memory(_settings: Settings) -> Backends:
     from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs
 
     async def close() -> None:
