@@ -49,6 +49,10 @@ class MlplatKubeSpawner(KubeSpawner):  # type: ignore[misc]
     def _storage_pvc_ensure_default(self) -> bool:
         return False
 
+    @default("delete_pvc")
+    def _delete_pvc_default(self) -> bool:
+        return False
+
     async def _start(self) -> str:
         """Bring the pod that the permit stands for to a server that answers; its address."""
         launch = await redeem(self.platform_url, self.hub_secret, self.user_options, self.user.name, self.name)

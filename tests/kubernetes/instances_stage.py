@@ -44,7 +44,7 @@ CONSOLE = "/services/mlplat/"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-async def eventually(what: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
+async def eventually(what: Callable[[], Awaitable[Any]], seconds: float = 120) -> Any:
     """The first true answer of `what`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -125,9 +125,9 @@ class Stage:
         )
         self.cluster = Cluster()
         self.world = World(self.cluster, namespace)
-        self.client = HubClient(f"http://127.0.0.1:{self.hub_port}/hub/api", self.platform_token)
+        self.client = HubClient(f"http://127.0.0.1:{self.hub_port}/hub/api", self.platform_token, poll_seconds=0.2)
         self.instances = KubernetesInstances(self.cluster, self.world, self.client, self.settings, console=CONSOLE)
-        self.hub_environment: dict[str, str] = {}
+        self.delay_seconds = 0
         self._proxy: subprocess.Popen[bytes] | None = None
         self._hub: subprocess.Popen[bytes] | None = None
 
@@ -151,14 +151,17 @@ class Stage:
 
     def permitted(self, spec: InstanceSpec) -> InstanceSpec:
         """The spec with a permit for one start; the platform wants it to run from now on."""
-        permit = secrets.token_hex(8)
-        self.platform.permits[permit] = self.instances.launch(spec)
+        permit, launch = secrets.token_hex(8), self.instances.launch(spec)
+        container = launch.pod["spec"]["containers"][0]
+        slowly = ["sh", "-c", f'sleep {self.delay_seconds}; exec "$@"', "sh"] if self.delay_seconds else []
+        container["command"] = [*slowly, *container["command"]]
+        self.platform.permits[permit] = launch
         self.platform.wanted.add(spec.instance_id)
         return replace(spec, permit=permit)
 
     async def start(self, spec: InstanceSpec) -> list[Checkpoint]:
         """Start as the reconciler does: again with a new permit where it may help."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(240):
             while True:
                 try:
                     return [checkpoint async for checkpoint in self.instances.start(self.permitted(spec))]
@@ -257,7 +260,7 @@ class Stage:
             "COOKIE_SECRET": self.cookie_secret,
             "LOGINS_FILE": str(self.folder / "logins.json"),
         }
-        return {f"MLPLAT_HUB_{name}": value for name, value in given.items()} | self.hub_environment
+        return {f"MLPLAT_HUB_{name}": value for name, value in given.items()}
 
     def _start_proxy(self) -> None:
         options = {

@@ -1,0 +1,368 @@
+"""The spawner as the Hub calls it, on a real cluster: polling, reflectors, named servers, deletion, adoption.
+
+What KubeSpawner promises to the Hub holds for our class too; what it does behind the platform's back does not.
+"""
+
+import asyncio
+import copy
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from instances_stage import HOST_ADDRESS, REGISTRY, RESTRICTED, SMALL, StandIn, eventually, image_reference
+from jupyterhub import orm
+from jupyterhub.objects import Hub, Server
+from jupyterhub.spawner import SpawnException
+from kubespawner.clients import _client_cache
+from traitlets.config import Config
+
+from jupyter_mlplat.backends.base import InstanceSpec, ServerLaunch
+from jupyter_mlplat.backends.kubernetes.client import Cluster, path_of
+from jupyter_mlplat.backends.kubernetes.pod import pod as build_pod
+from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.errors import NotFound
+from jupyter_mlplat.hub.kube_spawner import MlplatKubeSpawner, variables_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+Json = dict[str, Any]
+SECRET = "of the tests"  # noqa: S105
+ANSWERING = ["/opt/mlplat/env/bin/python", "-m", "http.server", "8888"]
+
+
+class User:
+    """What a spawner reads of the Hub's user."""
+
+    def __init__(self, name: str, orm_user: orm.User) -> None:
+        self.name = self.escaped_name = name
+        self.orm_user, self.id = orm_user, 1
+        self.url = self.base_url = f"/user/{name}/"
+        self.server = Server(base_url=self.base_url)
+
+
+class Fleet:
+    """Spawners of one namespace, and the stand-in of the platform that they ask."""
+
+    def __init__(self) -> None:
+        self.namespace = f"spawn-{secrets.token_hex(3)}"
+        self.cluster = Cluster()
+        self.platform = StandIn(SECRET)
+        self.settings = KubernetesSettings(namespace=self.namespace, api_url="http://platform", registry=REGISTRY)
+        self.db = orm.new_session_factory("sqlite:///:memory:")()
+
+    def config(self, **traits: Any) -> Config:
+        config = Config()
+        config.KubeSpawner.namespace = self.namespace
+        config.KubeSpawner.delete_grace_period = 1
+        config.KubeSpawner.events_enabled = False
+        config.Spawner.start_timeout = 100
+        config.MlplatKubeSpawner.platform_url = f"http://127.0.0.1:{self.platform.port}"
+        config.MlplatKubeSpawner.hub_secret = SECRET
+        config.MlplatKubeSpawner.update(traits)
+        return config
+
+    def spawner(self, name: str, user: str = "alice", **traits: Any) -> MlplatKubeSpawner:
+        """A new spawner object for a named server, as a Hub has it that has just started."""
+        orm_user = orm.User.find(self.db, user) or orm.User(name=user)
+        orm_spawner = orm.Spawner(name=name, user=orm_user)
+        self.db.merge(orm_user)
+        spawner = MlplatKubeSpawner(
+            hub=Hub(ip=HOST_ADDRESS, port=8081),
+            user=User(user, orm_user),
+            orm_spawner=orm_spawner,
+            config=self.config(**traits),
+            api_token=secrets.token_hex(8),
+            oauth_client_id="unused",
+        )
+        spawner.server = Server(base_url=f"/user/{user}/{name}/")
+        return spawner
+
+    def pod(self, name: str, user: str = "alice", command: list[str] | None = None) -> Json:
+        """The platform's pod for a server; a small program answers in place of Lab."""
+        spec = InstanceSpec(
+            instance_id=name,
+            owner=user,
+            name=name,
+            image_id="im-1",
+            image_digest="",
+            image_name="python:dev",
+            flavor=SMALL.model_copy(update={"memory_mib": 64}),
+            image_reference=image_reference(),
+        )
+        pod = build_pod(spec, self.settings, console="/services/mlplat/")
+        pod["spec"]["volumes"][0] = {"name": "work", "emptyDir": {}}
+        container = pod["spec"]["containers"][0]
+        container["command"] = command or ANSWERING
+        container["resources"] = {kind: {"cpu": "10m", "memory": "64Mi"} for kind in ("requests", "limits")}
+        return pod
+
+    def permit(self, spawner: MlplatKubeSpawner, pod: Json | None = None) -> None:
+        """Let the platform want the server, and give the spawner a permit for one start."""
+        permit = secrets.token_hex(8)
+        launch = ServerLaunch(spawner.name, spawner.user.name, pod=pod or self.pod(spawner.name, spawner.user.name))
+        self.platform.permits[permit] = launch
+        self.platform.wanted.add(spawner.name)
+        spawner.user_options = {"permit": permit}
+
+    async def start(self, spawner: MlplatKubeSpawner, pod: Json | None = None) -> str:
+        self.permit(spawner, pod)
+        return str(await asyncio.wait_for(spawner.start(), 120))
+
+    async def end(self, *spawners: MlplatKubeSpawner) -> None:
+        """Stop what the platform no longer wants."""
+        for spawner in spawners:
+            self.platform.wanted.discard(spawner.name)
+            await spawner.stop(now=True)
+
+    async def seen(self, name: str) -> Json | None:
+        try:
+            return await self.cluster.get(path_of(self.namespace, "pods", f"instance-{name}"))
+        except NotFound:
+            return None
+
+    async def uid(self, name: str) -> str | None:
+        pod = await self.seen(name)
+        return pod["metadata"]["uid"] if pod else None
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet() -> AsyncIterator[Fleet]:
+    fleet = Fleet()
+    await fleet.cluster.create("/api/v1/namespaces", {"metadata": {"name": fleet.namespace, "labels": RESTRICTED}})
+    try:
+        yield fleet
+    finally:
+        await MlplatKubeSpawner._stop_all_reflectors()
+        for client in list(_client_cache.values()):
+            await client.api_client.close()
+        fleet.platform.close()
+        await fleet.cluster.delete(f"/api/v1/namespaces/{fleet.namespace}")
+        await fleet.cluster.close()
+
+
+async def test_a_server_is_started_polled_and_stopped(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-life")
+    assert isinstance(await spawner.poll(), int), "nothing runs yet"
+    url = await fleet.start(spawner)
+    pod = await fleet.seen("i-life")
+    assert pod and pod["status"]["phase"] == "Running"
+    assert await spawner.poll() is None
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(url)).status_code == 200
+    await fleet.end(spawner)
+    assert await fleet.seen("i-life") is None
+    assert isinstance(await spawner.poll(), int)
+
+
+async def test_stopping_what_is_not_there_is_no_error(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-nothing")
+    await fleet.end(spawner)
+    assert isinstance(await spawner.poll(), int)
+
+
+async def test_named_servers_of_one_user_have_pods_of_their_own(fleet: Fleet) -> None:
+    first, second = fleet.spawner("i-first"), fleet.spawner("i-second")
+    assert (first.pod_name, second.pod_name) == ("instance-i-first", "instance-i-second")
+    addresses = await asyncio.gather(fleet.start(first), fleet.start(second))
+    assert len(set(addresses)) == 2
+    await fleet.end(first)
+    assert await first.poll() is not None
+    assert await second.poll() is None
+    assert await fleet.seen("i-second")
+    await fleet.end(second)
+
+
+async def test_spawners_share_one_reflector_which_can_be_replaced(fleet: Fleet) -> None:
+    one, other = fleet.spawner("i-a"), fleet.spawner("i-b", user="bob")
+    await one._start_watching_pods()
+    await other._start_watching_pods()
+    before = one.pod_reflector
+    assert other.pod_reflector is before
+    await one._start_watching_pods(replace=True)
+    assert one.pod_reflector is other.pod_reflector is not before
+    assert before._stopping
+    await fleet.start(one)
+    assert await one.poll() is None
+    await fleet.end(one)
+
+
+async def test_a_reflector_that_missed_changes_lists_anew(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-missed")
+    await fleet.start(spawner)
+    spawner.pod_reflector.resources.clear()
+    assert isinstance(await spawner.poll(), int)
+    await spawner._start_watching_pods(replace=True)
+    assert await spawner.poll() is None
+    await fleet.end(spawner)
+
+
+async def test_the_exit_code_of_a_server_that_ended_is_polled_and_its_pod_left_for_the_platform(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-over", delete_stopped_pods=False)
+    await fleet.start(spawner, fleet.pod("i-over", command=[*_answers_for(2), "7"]))
+    assert await eventually(lambda: spawner.poll()) == 7
+    pod = await fleet.seen("i-over")
+    assert pod and pod["status"]["phase"] == "Failed"
+    await fleet.end(spawner)
+
+
+async def test_polling_a_server_that_ended_deletes_no_pod_that_the_platform_wants(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-kept", delete_stopped_pods=True)
+    await fleet.start(spawner, fleet.pod("i-kept", command=[*_answers_for(2), "7"]))
+    assert await eventually(lambda: spawner.poll()) == 7
+    assert await fleet.seen("i-kept")
+    fleet.platform.wanted.discard("i-kept")
+    assert await spawner.poll() == 7
+    assert await fleet.seen("i-kept") is None
+
+
+def _answers_for(seconds: int) -> list[str]:
+    """A server that ends after some seconds, with its last argument as exit code."""
+    program = (
+        "import http.server, os, sys, threading; "
+        f"threading.Timer({seconds}, lambda: os._exit(int(sys.argv[1]))).start(); "
+        "http.server.test(port=8888, bind='0.0.0.0')"
+    )
+    return ["/opt/mlplat/env/bin/python", "-c", program]
+
+
+async def test_a_pod_that_waits_is_starting_and_one_that_is_removed_meanwhile_ends_the_start(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-waits")
+    pod = fleet.pod("i-waits")
+    pod["spec"]["nodeSelector"] = {"no": "node"}
+    start = asyncio.create_task(fleet.start(spawner, pod))
+    await eventually(lambda: fleet.seen("i-waits"))
+    assert await spawner.poll() is None
+    await fleet.cluster.delete(path_of(fleet.namespace, "pods", "instance-i-waits"), grace_seconds=0)
+    with pytest.raises(SpawnException):
+        await start
+
+
+async def test_a_restarted_hub_finds_the_server_by_its_state(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-state")
+    url = await fleet.start(spawner)
+    again = fleet.spawner("i-state")
+    again.load_state(spawner.orm_spawner.state)
+    assert again.api_token == spawner.api_token
+    assert await again.poll() is None
+    assert await again.get_url() == f"{url}/user/alice/i-state/"
+    await fleet.end(again)
+
+
+async def test_a_hub_that_was_killed_before_the_pod_ran_waits_for_its_address(fleet: Fleet) -> None:
+    spawner, again = fleet.spawner("i-killed"), fleet.spawner("i-killed")
+    start = asyncio.create_task(fleet.start(spawner))
+    await eventually(lambda: fleet.seen("i-killed"))
+    start.cancel()
+    again.load_state(spawner.orm_spawner.state)
+    assert await again.poll() is None
+    assert (await again.get_url()).startswith("http://10.")
+    pod = await fleet.seen("i-killed")
+    assert pod and variables_of(pod)["JUPYTERHUB_API_TOKEN"] == again.api_token
+    await fleet.end(again)
+
+
+async def test_a_pod_that_is_there_is_adopted_with_its_token(fleet: Fleet) -> None:
+    first = fleet.spawner("i-adopted")
+    url = await fleet.start(first)
+    uid = await fleet.uid("i-adopted")
+    second = fleet.spawner("i-adopted")
+    assert second.api_token != first.api_token
+    assert await fleet.start(second) == url
+    assert await fleet.uid("i-adopted") == uid
+    assert second.api_token == first.api_token
+    await fleet.end(second)
+
+
+async def test_a_pod_that_is_over_is_replaced(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-replaced", delete_stopped_pods=False)
+    await fleet.start(spawner, fleet.pod("i-replaced", command=[*_answers_for(1), "0"]))
+    await eventually(lambda: _phase(fleet, "i-replaced", "Succeeded"))
+    uid = await fleet.uid("i-replaced")
+    await fleet.start(spawner)
+    assert await fleet.uid("i-replaced") != uid
+    await fleet.end(spawner)
+
+
+async def _phase(fleet: Fleet, name: str, phase: str) -> bool:
+    pod = await fleet.seen(name)
+    return bool(pod and pod["status"].get("phase") == phase)
+
+
+async def test_a_pod_of_somebody_elses_is_neither_adopted_nor_deleted(fleet: Fleet) -> None:
+    foreign = copy.deepcopy(fleet.pod("i-foreign", user="mallory"))
+    await fleet.cluster.create(path_of(fleet.namespace, "pods"), foreign)
+    uid = await fleet.uid("i-foreign")
+    with pytest.raises(SpawnException, match="not the one"):
+        await fleet.start(fleet.spawner("i-foreign"))
+    assert await fleet.uid("i-foreign") == uid
+    await fleet.end(fleet.spawner("i-foreign"))
+
+
+async def test_a_stop_leaves_the_pod_and_its_token_while_the_platform_wants_the_server(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-wanted")
+    await fleet.start(spawner)
+    uid = await fleet.uid("i-wanted")
+    await spawner.stop()
+    await spawner.stop(now=True)
+    assert await fleet.uid("i-wanted") == uid
+    assert spawner.will_resume, "its token is not revoked"
+    await fleet.end(spawner)
+    assert await fleet.uid("i-wanted") is None
+
+
+async def test_a_stop_leaves_the_pod_while_the_platform_does_not_answer(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-silence", platform_url="http://127.0.0.1:9")
+    started = fleet.spawner("i-silence")
+    await fleet.start(started)
+    fleet.platform.wanted.discard("i-silence")
+    await spawner.stop()
+    assert await fleet.seen("i-silence")
+    await fleet.end(started)
+
+
+async def test_an_address_that_changed_is_noticed(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-moved")
+    url = httpx.URL(await fleet.start(spawner))
+    spawner.server.ip, spawner.server.port = "10.255.255.9", 1
+    spawner.db = fleet.db
+    assert await spawner.poll() is None
+    assert (spawner.server.ip, spawner.server.port) == (url.host, url.port)
+    await fleet.end(spawner)
+
+
+async def test_claims_are_left_alone_when_a_server_is_deleted_for_ever(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-claims")
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claims = path_of(fleet.namespace, "persistentvolumeclaims")
+    for name in ("work-i-claims", spawner.pvc_name):
+        await fleet.cluster.create(claims, {"metadata": {"name": name}, "spec": {**asked, "storageClassName": "none"}})
+    await spawner.delete_forever()
+    left = [claim["metadata"]["name"] for claim in (await fleet.cluster.get(claims))["items"]]
+    assert sorted(left) == sorted(["work-i-claims", spawner.pvc_name])
+
+
+async def test_the_pod_is_the_platforms_with_the_hubs_variables_and_nothing_else(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-manifest", image="evil", privileged=True, extra_labels={"evil": "yes"}, cmd=["evil"])
+    platforms = fleet.pod("i-manifest")
+    spawner.user_options = {"profile": "evil", "image": "evil"}
+    with pytest.raises(SpawnException, match="permit"):
+        await spawner.get_pod_manifest()
+    spawner.manifest = platforms
+    built = await spawner.get_pod_manifest()
+    assert "evil" not in str(built)
+    variables = variables_of(built)
+    assert variables["JUPYTERHUB_API_TOKEN"] == spawner.api_token
+    assert variables["MLPLAT_INSTANCE_ID"] == "i-manifest"
+    built["spec"]["containers"][0].pop("env")
+    platforms["spec"]["containers"][0].pop("env")
+    assert built == platforms
+
+
+async def test_a_refusal_of_the_cluster_is_told_in_its_words(fleet: Fleet) -> None:
+    pod = fleet.pod("i-refused")
+    pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    with pytest.raises(SpawnException, match="violates PodSecurity"):
+        await fleet.start(fleet.spawner("i-refused"), pod)
+    assert await fleet.seen("i-refused") is None
