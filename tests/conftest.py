@@ -1,7 +1,7 @@
 """The databases that tests run on.
 
-Tests marked `both_databases` run on SQLite and on PostgreSQL. `MLPLAT_TEST_DATABASE=postgresql` runs all the others on
-PostgreSQL too.
+Tests marked `both_databases` run on SQLite and on PostgreSQL, or on the one that the mark names.
+`MLPLAT_TEST_DATABASE=postgresql` runs all the others on PostgreSQL too.
 """
 
 import os
@@ -57,5 +57,6 @@ def lasting_database(request: pytest.FixtureRequest, database_kind: str) -> Fres
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
-        metafunc.parametrize("database_kind", KINDS, indirect=True, scope="session")
+    marker = metafunc.definition.get_closest_marker("both_databases")
+    if marker and "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", marker.args or KINDS, indirect=True, scope="session")

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from jupyter_mlplat.db.migrate import migrate
+from jupyter_mlplat.db.engine import Database
+from jupyter_mlplat.db.migrate import configuration, migrate
 from jupyter_mlplat.db.tables import Base
 from jupyter_mlplat.errors import Conflict
+from jupyter_mlplat.testing.postgresql import PostgresServer
 
 
 def on(path: Path, work: Callable[[Connection], Any]) -> Any:
@@ -49,6 +53,49 @@ def test_a_difference_would_be_seen(tmp_path: Path) -> None:
     migrate(url)
     on(tmp_path / "platform.db", lambda connection: connection.execute(text("ALTER TABLE jobs ADD extra TEXT")))
     assert [kind for kind, *_ in on(tmp_path / "platform.db", compared)] == ["remove_column"]
+
+
+def test_postgresql_gets_the_same_tables(postgresql: PostgresServer) -> None:
+    assert asyncio.run(of_postgresql(postgresql.migrated(), compared)) == []
+
+
+def test_postgresql_keeps_names_unique_where_they_are_in_use(postgresql: PostgresServer) -> None:
+    found = asyncio.run(
+        of_postgresql(postgresql.migrated(), lambda connection: inspect(connection).get_indexes("images"))
+    )
+    (unique,) = (index for index in found if index["unique"])
+    assert "DELETED" in unique["dialect_options"]["postgresql_where"]
+
+
+def test_replicas_that_begin_at_once_migrate_once(postgresql: PostgresServer) -> None:
+    url = postgresql.empty()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(migrate, [url] * 4))
+    assert asyncio.run(of_postgresql(url, compared)) == []
+
+
+def down_and_up(connection: Connection) -> None:
+    command.downgrade(configuration(connection), "base")
+    assert inspect(connection).get_table_names() == ["alembic_version"]
+    command.upgrade(configuration(connection), "head")
+
+
+def test_migrations_go_down_and_up_again(tmp_path: Path, postgresql: PostgresServer) -> None:
+    migrate(f"sqlite+aiosqlite:///{tmp_path / 'platform.db'}")
+    on(tmp_path / "platform.db", down_and_up)
+    assert on(tmp_path / "platform.db", compared) == []
+    url = postgresql.migrated()
+    asyncio.run(of_postgresql(url, down_and_up))
+    assert asyncio.run(of_postgresql(url, compared)) == []
+
+
+async def of_postgresql(url: str, work: Callable[[Connection], Any]) -> Any:
+    database = Database(url)
+    try:
+        async with database.transaction() as session:
+            return await (await session.connection()).run_sync(work)
+    finally:
+        await database.close()
 
 
 async def test_migrating_again_and_at_once_does_no_harm(tmp_path: Path) -> None:
