@@ -5,12 +5,14 @@ import logging
 import uvicorn
 
 from jupyter_mlplat.agent.app import make_app
+from jupyter_mlplat.agent.powers import check_powers
 from jupyter_mlplat.agent.settings import AgentSettings
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    check_powers()
     settings = AgentSettings()
     uvicorn.run(make_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False)
 
