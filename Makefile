@@ -32,7 +32,7 @@ demo: setup
 
 test: setup
 	npm test
-	$(BIN)/python -m pytest tests/unit tests/http tests/hub tests/system tests/ui
+	$(BIN)/python -m pytest tests/unit tests/contract tests/http tests/hub tests/system tests/ui
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -1,10 +1,12 @@
 """Small images and instances for the tests of the local back end: real files, no installing."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
-from jupyter_mlplat.backends.local import interpreter
+from jupyter_mlplat.backends.local import interpreter, presets
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
@@ -25,12 +27,29 @@ def fill(environment: Path, packages: dict[str, str], *, library: bytes = b"\x7f
         (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: body\n")
 
 
-def make_image(environments: Environments, folder: Path, packages: dict[str, str], ref: str = "base:1") -> str:
-    """An image of an environment with these packages; `folder` is where it is built. Its digest."""
+def catalog_of(folder: Path, *requirements: str) -> tuple[presets.Preset, ...]:
+    """A catalogue of one preset with these requirements, written to `folder`."""
+    (folder / "tiny").mkdir(parents=True)
+    (folder / "tiny" / "requirements.txt").write_text("\n".join(requirements))
+    entry = 'name = "tiny"\ntag = "1-cpu-py_{python}-{os}-{arch}"\ndescription = "For tests"\ncategories = ["CPU"]\n'
+    (folder / "catalog.toml").write_text(f"[[preset]]\n{entry}")
+    return presets.load(folder)
+
+
+def make_image(
+    environments: Environments,
+    folder: Path,
+    packages: dict[str, str],
+    ref: str = "base:1",
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """An image of an environment with these packages and files; `folder` is where it is built. Its digest."""
     environment = folder / "built"
     environment.mkdir(parents=True)
     interpreter.tie(environment)
     fill(environment, packages)
+    for path, text in files.items():
+        (environment / path).write_text(text)
     when = datetime(2026, 1, 1, tzinfo=UTC)
     recipe = Recipe(environment, None, ref, *ref.split(":"), description="", author="test", created=when)
     with environments.layout.ingest() as ingest:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.backends import memory
+from jupyter_mlplat.backends.base import PresetImage
 from jupyter_mlplat.errors import (
     AlreadyExists,
     Conflict,
@@ -274,7 +275,7 @@ async def test_every_change_is_audited_with_who_and_from_where(stage: Stage) -> 
 
 async def test_a_preset_that_is_no_longer_offered_cannot_be_chosen(stage: Stage) -> None:
     class OnlyPython(memory.MemoryImages):
-        async def presets(self) -> list[memory.PresetImage]:
+        async def presets(self) -> list[PresetImage]:
             return [one for one in await super().presets() if one.name == "python"]
 
     torch = (await stage.images.find(ALICE, ImageFilter(name="pytorch"))).data[0]

@@ -9,6 +9,7 @@ import pytest
 from platform_stage import ALICE, BOB, Stage
 
 from jupyter_mlplat.backends import memory
+from jupyter_mlplat.backends.base import JobState
 from jupyter_mlplat.errors import BackendFailure, NotFound
 from jupyter_mlplat.images.models import ImageFilter
 from jupyter_mlplat.jobs import reconcile, sweep
@@ -176,7 +177,7 @@ async def test_a_job_that_completed_before_the_stop_came_is_completed(stages: Op
     for _ in range(2):  # start, and leave it running
         if (await stage.jobs.get(ALICE, job.id)).phase != Phase.RUNNING:
             await stage.job_work.reconcile(job.id)
-    stage.world.runs[job.id].state = memory.JobState.COMPLETED
+    stage.world.runs[job.id].state = JobState.COMPLETED
     await stage.jobs.stop(ALICE, job.id)
     await stage.settle()
     assert (await stage.jobs.get(ALICE, job.id)).phase == Phase.COMPLETED
@@ -235,7 +236,7 @@ async def test_progress_is_told_to_who_listens(stages: Opened) -> None:
 
 
 async def test_killed_at_any_line_a_job_still_completes_once(stages: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CELLS", 1)
+    monkeypatch.setattr("jupyter_mlplat.backends.memory.jobs.CELLS", 1)
     tick, killed = 0, True
     while killed:
         tick += 1

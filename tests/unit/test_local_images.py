@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from local_image_stage import SITE, contents, fill, make_image, save, save_spec
+from local_image_stage import SITE, catalog_of, contents, fill, make_image, save, save_spec
 from pydantic import TypeAdapter
 
 from jupyter_mlplat.backends.base import SavedImage
@@ -20,7 +20,7 @@ from jupyter_mlplat.backends.local import presets, saving
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.pip_settings import environment_settings, parse_settings, uv_options
-from jupyter_mlplat.errors import BackendFailure, Conflict, NoSpace, NotFound
+from jupyter_mlplat.errors import BackendFailure, Conflict, NoSpace
 from jupyter_mlplat.images.models import ImageName, ImageTag
 from jupyter_mlplat.oci.layout import Ingest, Layout
 
@@ -80,14 +80,6 @@ def wheels(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
-
-
-def catalog_of(folder: Path, *requirements: str) -> tuple[presets.Preset, ...]:
-    (folder / "tiny").mkdir(parents=True)
-    (folder / "tiny" / "requirements.txt").write_text("\n".join(requirements))
-    entry = 'name = "tiny"\ntag = "1-cpu-py_{python}-{os}-{arch}"\ndescription = "For tests"\ncategories = ["CPU"]\n'
-    (folder / "catalog.toml").write_text(f"[[preset]]\n{entry}")
-    return presets.load(folder)
 
 
 async def test_an_installed_script_runs_wherever_the_saved_image_is_started(wheels, tmp_path):
@@ -152,11 +144,6 @@ async def test_a_preset_that_cannot_be_built_says_why_and_leaves_nothing(wheels,
     assert not list((place.data / "trees").glob("build-*"))
 
 
-async def test_an_unknown_preset_is_not_found(place):
-    with pytest.raises(NotFound):
-        _ = [step async for step in place.images.prepare("nothing:1")]
-
-
 def test_the_catalogue_that_comes_with_the_package_is_sound():
     catalog = presets.load(presets.catalog_folder())
     for preset in catalog:
@@ -202,13 +189,6 @@ async def test_a_saved_image_says_where_it_comes_from(place, digest):
         steps[-1].total,
         sum(path.stat().st_size for path in env.rglob("*") if path.is_file() and "gamma" in str(path)),
     )
-
-
-async def test_saving_without_changes_gives_the_parent(place, digest):
-    await place.instance(digest)
-    saved, _ = await save(place.images, save_spec(digest))
-    assert (saved.digest, saved.parent_digest, saved.added) == (digest, digest, 0)
-    assert saved.size == place.layout.manifest(digest).size
 
 
 async def test_a_save_works_after_its_image_s_tree_was_thrown_away(place, digest):
@@ -406,28 +386,3 @@ async def test_a_save_killed_half_way_lists_nothing_and_is_collected(place, dige
     place.assert_nothing_under_way()
     assert set(place.layout.blobs.iterdir()) == blobs
     assert (await save(place.images, save_spec(digest)))[0].digest != digest
-
-
-async def test_collecting_gives_back_what_nobody_keeps(place, digest):
-    env = await place.instance(digest)
-    fill(env, {"gamma": "3.0"})
-    kept, _ = await save(place.images, save_spec(digest, tag="kept"))
-    fill(env, {"delta": "4.0"})
-    gone, _ = await save(place.images, save_spec(digest, tag="gone"))
-    await place.environments.prepare(gone.digest)
-    assert await place.images.collect({kept.digest}) >= gone.added
-    assert not place.environments.trees.is_ready(gone.digest)
-    assert [entry.digest for entry in place.layout.entries()] == [kept.digest]
-    other = await place.instance(kept.digest, "i-2")
-    assert (other / SITE / "gamma").exists()
-
-
-async def test_an_image_is_safe_from_collecting_until_its_save_has_been_taken_note_of(place, digest):
-    env = await place.instance(digest)
-    fill(env, {"gamma": "3.0"})
-    async for step in place.images.save(save_spec(digest)):
-        await place.images.collect(set())
-        if isinstance(step, SavedImage):
-            assert place.layout.find("alice/mine:1") == step.digest
-    await place.images.collect(set())
-    assert place.layout.entries() == []

@@ -145,21 +145,6 @@ async def test_a_notebook_from_its_bundle_to_what_it_leaves(place: Place) -> Non
     assert not place.folder().grant.exists()
 
 
-async def test_a_platform_that_comes_back_adopts_what_runs(place: Place) -> None:
-    spec = place.spec("t.py", WAIT + "print('done')")
-    await run(place.jobs(), spec)
-    pid = await place.pid()
-    again = place.jobs()
-    assert await run(again, spec) == [None]
-    assert (await again.observe("j-1", 1)).state is JobState.RUNNING
-    (place.folder().code / "go").touch()
-    assert (await ended(again)).state is JobState.COMPLETED
-    assert place.log().count("pid ") == 1
-    assert started(pid) is None
-    assert await run(again, spec) == [None]
-    assert (await again.observe("j-1", 1)).state is JobState.COMPLETED
-
-
 PLATFORM = """
 import asyncio, sys
 from pathlib import Path
@@ -188,20 +173,6 @@ async def test_a_job_goes_on_when_the_platform_is_killed(place: Place) -> None:
     (place.folder().code / "go").touch()
     assert (await ended(jobs)).state is JobState.COMPLETED
     assert "done\n" in place.log()
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-async def test_a_start_that_was_cut_off_is_begun_anew_and_runs_once(place: Place, steps: int) -> None:
-    spec = place.spec("t.py", "print('ran')")
-    start = place.jobs().start(spec)
-    for _ in range(steps):
-        await anext(start)
-    await start.aclose()
-    again = place.jobs()
-    assert (await again.observe("j-1", 1)).state is JobState.ABSENT
-    assert (await run(again, spec))[-1] == "Started"
-    assert (await ended(again)).state is JobState.COMPLETED
-    assert place.log().count("ran\n") == 1
 
 
 ORPHAN = """
@@ -325,19 +296,6 @@ async def test_cores_are_shared_out(place: Place) -> None:
 async def test_what_cannot_be_meant_is_refused(place: Place, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         await run(place.jobs(), replace(place.spec("t.py", ""), **changes))
-
-
-async def test_a_job_that_never_was(place: Place) -> None:
-    jobs = place.jobs()
-    assert (await jobs.observe("j-2", 1)).state is JobState.ABSENT
-    assert await jobs.log_size("j-2", 0) == 0
-    assert await jobs.read_log("j-2", 0, 0, 10) == b""
-    assert await jobs.notebook("j-2") is None
-    assert await jobs.metrics("j-2") == []
-    assert await jobs.files("j-2") == []
-    await jobs.stop("j-2")
-    await jobs.delete("j-2")
-    assert not place.folder("j-2").root.exists()
 
 
 async def test_deleting_ends_and_removes_everything(place: Place) -> None:

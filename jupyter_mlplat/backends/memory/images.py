@@ -1,0 +1,112 @@
+"""Images that are only told of, and fakes named for what fails in them."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+
+from jupyter_mlplat.backends.base import (
+    Checkpoint,
+    ImageBackend,
+    PresetImage,
+    SavedImage,
+    SaveSpec,
+)
+from jupyter_mlplat.backends.memory.world import World, digest_of
+from jupyter_mlplat.errors import BackendFailure, NoSpace, NotFound
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.instances.models import StepName
+
+LAYER_BYTES = 1000
+
+
+class MemoryImages(ImageBackend):
+    """Two presets that have to be built, and saves of what `world.installed` says."""
+
+    edition: tuple[str, ...] = ()
+    """What tells a preset that was made anew from the one before it."""
+
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world or World()
+
+    async def presets(self) -> list[PresetImage]:
+        return [self._preset("python", "3.11", default=True), self._preset("pytorch", "2.8")]
+
+    def _preset(self, name: str, tag: str, default: bool = False) -> PresetImage:
+        full = f"{name}:{tag}"
+        known = digest_of(full, *self.edition) if full in self.world.prepared else None
+        return PresetImage(name, tag, f"{name} {tag}", known, LAYER_BYTES, "x86_64", ("CPU",), default)
+
+    async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
+        names = {f"{preset.name}:{preset.tag}" for preset in await self.presets()}
+        if digest_or_name not in names | self.world.blobs.keys():
+            raise NotFound(f"There is no image {digest_or_name}. Choose another one.")
+        yield Checkpoint(f"Building {digest_or_name}", event="BuildingImage", step=StepName.PREPARE_COMPUTE)
+        if not digest_or_name.startswith("sha256:"):
+            self.world.prepared.add(digest_or_name)
+            self.world.blobs[digest_of(digest_or_name, *self.edition)] = [Package(name="pip", version="25.0")]
+        await self.world.reach("image:prepared")
+
+    async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
+        parent = spec.instance.image_digest
+        added = list(self.world.installed.get(spec.instance.instance_id, []))
+        digest = digest_of(parent, *(f"{one.name}=={one.version}" for one in added)) if added else parent
+        with self._pinned(parent, digest):
+            yield Checkpoint("Looking for changes")
+            await self._write_layer(spec)
+            total = LAYER_BYTES if added else 0
+            yield Checkpoint("Writing the layer", done=total // 2, total=total)
+            packages = [*self.world.blobs.get(parent, []), *added]
+            self.world.blobs[digest] = packages
+            self.world.blobs.pop(f"partial:{spec.image_id}", None)
+            await self.world.reach("save:done")
+            yield SavedImage(digest, parent, LAYER_BYTES + total, total, tuple(packages))
+
+    @contextmanager
+    def _pinned(self, *digests: str) -> Iterator[None]:
+        """Keep images from being collected as long as a save uses them."""
+        self.world.pinned |= set(digests)
+        try:
+            yield
+        finally:
+            self.world.pinned -= set(digests)
+
+    async def _write_layer(self, spec: SaveSpec) -> None:
+        self.world.blobs[f"partial:{spec.image_id}"] = []
+        await self.world.reach("save:layer")
+
+    async def packages(self, digest: str) -> list[Package]:
+        if digest not in self.world.blobs:
+            raise NotFound(f"There is no image {digest} any more. Choose another one.")
+        return self.world.blobs[digest]
+
+    async def collect(self, keep: set[str]) -> int:
+        needless = self.world.blobs.keys() - keep - self.world.pinned
+        for digest in needless:
+            del self.world.blobs[digest]
+        return LAYER_BYTES * len(needless)
+
+
+class PresetCannotBeBuilt(MemoryImages):
+    async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
+        yield Checkpoint(f"Building {digest_or_name}")
+        raise NoSpace(f"The disk is full: {digest_or_name} could not be built. Free some space and try again.")
+
+
+class SaveRunsOutOfDisk(MemoryImages):
+    async def _write_layer(self, spec: SaveSpec) -> None:
+        await super()._write_layer(spec)
+        raise NoSpace("The disk is full: the image was not saved. Free some space and try again.")
+
+
+class StoreIsAwayOnce(MemoryImages):
+    away = True
+
+    async def _write_layer(self, spec: SaveSpec) -> None:
+        await super()._write_layer(spec)
+        if self.away:
+            self.away = False
+            raise BackendFailure("The image store does not answer. Try again soon.")
+
+
+class SaveHitsABug(MemoryImages):
+    async def _write_layer(self, spec: SaveSpec) -> None:
+        raise RuntimeError("a mistake of ours")
