@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.identity import HubIdentities
 from jupyter_mlplat.access.permissions import HiddenResource, Refused
-from jupyter_mlplat.access.sessions import Sessions
+from jupyter_mlplat.access.sessions import SAFE_METHODS, TICKET, Session, Sessions
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.body_limit import BodyLimit
 from jupyter_mlplat.core.ids import new_id
@@ -84,12 +84,14 @@ Parts = Annotated[Services, Depends(get_parts)]
 
 
 async def get_caller(request: Request, parts: Parts) -> Actor:
-    """Who calls: by a Hub token, or by the console's session cookie (whose writes carry its CSRF token)."""
+    """Who calls: by a Hub token, or by the console's session cookie together with what only its pages know."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in ("token", "bearer") and token:
         identity = await parts.identities.of_token(token.strip())
         user, instance_id = identity.user, identity.instance_id
-    elif not scheme and (session := parts.sessions.read(request)):
+    elif (
+        not scheme and (session := parts.sessions.read(request)) and _is_from_console(request, parts.sessions, session)
+    ):
         user, instance_id = session.user, None
     else:
         raise NotAuthenticated("Say who you are: send `Authorization: token …`, or sign in to the console.")
@@ -105,6 +107,15 @@ async def get_caller(request: Request, parts: Parts) -> Actor:
 
 
 Caller = Annotated[Actor, Depends(get_caller)]
+
+
+def _is_from_console(request: Request, sessions: Sessions, session: Session) -> bool:
+    """Whether a page is opened, or one of the console's pages asks. Servers of users share its origin, so the browser
+    sends the cookie for scripts in a notebook too: these must not read what the person may."""
+    if getattr(request.state, "opens_page", False) or sessions.confirms(session, request):
+        return True
+    ticket = request.query_params.get(TICKET, "")
+    return request.method in SAFE_METHODS and sessions.admits(session, request.scope["path"], ticket)
 
 
 async def hub_only(request: Request, parts: Parts) -> None:

@@ -1,8 +1,9 @@
-"""Sessions of the console: a signed cookie, and a CSRF token for every write.
+"""Sessions of the console: a signed cookie, and a CSRF token for every call of the REST API.
 
 The cookie holds the user's name and a random number, signed with a secret that every replica shares: nothing is kept
 here, so restarts and replicas end no session. The CSRF token is derived from that random number and the secret; who
-has only the cookie (a page of another origin, which the browser lets send it) cannot know it.
+has only the cookie (a page of another origin, or of a user's server on ours: the browser sends it for both) cannot know
+it. Where a page cannot send it as a header (a link, an event stream) the address carries a ticket for that path alone.
 """
 
 import hashlib
@@ -17,12 +18,14 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 SESSION_COOKIE = "mlplat-session"
 SESSION_SECONDS = 8 * 3600
 CSRF_HEADER = "X-CSRF-Token"
+TICKET = "ticket"
+"""The parameter of an address that carries a ticket."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
 class Session:
-    """A person signed in to the console; `csrf` must come with every request that changes something."""
+    """A person signed in to the console; `csrf` must come with every request but the opening of a page."""
 
     user: str
     csrf: str
@@ -71,6 +74,14 @@ class Sessions:
         given = request.headers.get(CSRF_HEADER, "")
         return hmac.compare_digest(given.encode(), session.csrf.encode())
 
+    def ticket(self, csrf: str, path: str) -> str:
+        """What lets an address of that path be read, as long as the session lasts to which `csrf` belongs."""
+        return self._derived(f"mlplat.ticket:{csrf}:{path}")
+
+    def admits(self, session: Session, path: str, ticket: str) -> bool:
+        """Whether a ticket is this session's for that path."""
+        return hmac.compare_digest(ticket.encode(), self.ticket(session.csrf, path).encode())
+
     def _session(self, cookie: str) -> Session | None:
         try:
             user, number = self._signer.loads(cookie, max_age=SESSION_SECONDS)
@@ -79,4 +90,7 @@ class Sessions:
         return Session(user, self._csrf(number))
 
     def _csrf(self, number: str) -> str:
-        return hmac.new(self._secret.encode(), f"mlplat.csrf:{number}".encode(), hashlib.sha256).hexdigest()
+        return self._derived(f"mlplat.csrf:{number}")
+
+    def _derived(self, purpose: str) -> str:
+        return hmac.new(self._secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()

@@ -39,6 +39,7 @@ class PageRoute(APIRoute):
 async def _answer(request: Request, answer: Answer) -> Response:
     try:
         _admit(request)
+        request.state.opens_page = True
         return await answer(request)
     except NotAuthenticated as error:
         return sign_in(request) if is_navigation(request) else await problem_page(request, error)

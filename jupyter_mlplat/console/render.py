@@ -3,12 +3,14 @@
 import secrets
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.sessions import TICKET
 from jupyter_mlplat.console import formats, states
 from jupyter_mlplat.console.statics import VERSION
 from jupyter_mlplat.console.visitors import csrf_for
@@ -58,11 +60,19 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         "nonce": nonce_of(request),
         "theme": _theme(request),
         "csrf": csrf_for(request),
+        "ticketed": partial(ticketed, request),
         "actor": _actor(request),
         "status": status,
         "path": request.url.path.removeprefix(prefix_of(request)),
     }
     return HTMLResponse(ENVIRONMENT.get_template(template).render(shared | values), status_code=status)
+
+
+def ticketed(request: Request, path: str) -> str:
+    """The address of a path of the REST API for a link or an event stream, which cannot send the CSRF token."""
+    csrf = csrf_for(request)
+    ticket = f"?{TICKET}={get_parts(request).sessions.ticket(csrf, path)}" if csrf else ""
+    return quote(path) + ticket
 
 
 def words_for(request: Request) -> Words:

@@ -28,9 +28,51 @@ def seeds(api: httpx.Client) -> Seeds:
 
 
 def test_a_write_without_the_csrf_token_is_refused(alice: httpx.Client) -> None:
-    assert alice.get(f"{PREFIX}/v1/instances").status_code == 200
     assert alice.post(f"{PREFIX}/v1/instances", json={"name": "forged"}).status_code == 401
     assert alice.delete(f"{PREFIX}/v1/instances/i-1").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["instances", "me", "audit", "jobs", "events", "storage/endpoints", "quotas"])
+def test_a_notebooks_script_cannot_read_what_its_user_may(admin: httpx.Client, path: str) -> None:
+    """The browser sends the cookie with whatever a page of our origin asks, and headers that it cannot forge."""
+    for how in ({}, *FETCHED, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}):
+        for forged in ({}, {CSRF_HEADER: ""}, {"Referer": f"{admin.base_url}{PREFIX}/"}, {CSRF_HEADER: "0" * 64}):
+            answer = admin.get(f"{PREFIX}/v1/{path}", headers=how | forged)
+            assert answer.status_code == 401, (how, forged)
+    assert admin.get(f"{PREFIX}/v1/{path}?ticket=").status_code == 401
+
+
+def test_the_consoles_pages_can_read(alice: httpx.Client) -> None:
+    headers = {CSRF_HEADER: csrf_of(alice.get(f"{PREFIX}/"))}
+    assert alice.get(f"{PREFIX}/v1/me", headers=headers).json()["user"] == "alice"
+
+
+def test_links_of_a_page_carry_tickets_for_their_paths_alone(
+    alice: httpx.Client, bob: httpx.Client, admin: httpx.Client, seeds: Seeds
+) -> None:
+    page = alice.get(f"{PREFIX}/jobs/{seeds.job()}?tab=files").text
+    links = [unescape(link) for link in re.findall(r'(?:href|data-events)="([^"]+ticket=[^"]+)"', page)]
+    assert [one for one in links if "/archive?" in one]
+    downloads = [link for link in links if "/v1/jobs/" in link]
+    for link in downloads:
+        path, _, ticket = link.partition("?")
+        assert alice.get(link).status_code == 200
+        assert alice.get(path).status_code == 401
+        assert alice.get(f"{PREFIX}/v1/me?{ticket}").status_code == 401
+        assert bob.get(link).status_code == 401
+        assert admin.get(link).status_code == 401, "a ticket of another session"
+        assert alice.delete(link).status_code in (401, 405)
+
+
+def test_the_event_stream_of_a_page_carries_a_ticket(alice: httpx.Client) -> None:
+    found = re.search(r'data-events="([^"]+)"', alice.get(f"{PREFIX}/").text)
+    assert found
+    with alice.stream("GET", unescape(found.group(1))) as answer:
+        assert next(answer.iter_lines()).startswith(("id: ", "event: hello"))
+
+
+def test_a_page_that_is_refused_holds_no_ticket(alice: httpx.Client) -> None:
+    assert "ticket=" not in alice.get(f"{PREFIX}/", headers=FETCHED[0]).text
 
 
 def test_a_write_with_another_sessions_csrf_token_is_refused(alice: httpx.Client, bob: httpx.Client) -> None:

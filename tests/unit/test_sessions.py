@@ -40,6 +40,17 @@ def test_another_replica_reads_the_same_session() -> None:
     assert read(Sessions(SHARED), cookie) == read(Sessions(SHARED), cookie)
 
 
+def test_a_ticket_is_for_one_path_and_one_session() -> None:
+    keeper = Sessions(SHARED)
+    mine, other = read(keeper, keeper.make("alice")), read(keeper, keeper.make("alice"))
+    ticket = Sessions(SHARED).ticket(mine.csrf, "/v1/events")
+    assert keeper.admits(mine, "/v1/events", ticket)
+    assert not keeper.admits(mine, "/v1/audit", ticket)
+    assert not keeper.admits(other, "/v1/events", ticket)
+    assert not keeper.admits(mine, "/v1/events", "")
+    assert not Sessions("another secret").admits(mine, "/v1/events", ticket)
+
+
 def test_no_cookie_is_no_session() -> None:
     assert Sessions(SHARED).read(Request()) is None
 

@@ -1,6 +1,6 @@
 /** Pages that follow what happens: on word of a change the page is asked for again and its live parts are exchanged. */
 
-import { ask, base } from './api.js';
+import { ask } from './api.js';
 import { tick } from './clock.js';
 import { clear, notice } from './notices.js';
 import { say } from './words.js';
@@ -108,7 +108,7 @@ function listen() {
   if (!nouns.length || document.hidden) {
     return;
   }
-  stream = new EventSource(`${base}v1/events`);
+  stream = new EventSource(document.body.dataset.events);
   heard();
   for (const kind of ['open', 'hello', 'changed', 'touched', 'ping']) {
     stream.addEventListener(kind, heard);
