@@ -10,6 +10,7 @@ from typing import Any
 
 ENGLISH = "en"
 CHINESE = "zh-CN"
+_NUMBER = re.compile(r"\d+")
 _SIMPLIFIED = re.compile(r"zh(-(cn|sg|my|hans.*))?", re.IGNORECASE)
 
 
@@ -24,6 +25,12 @@ class Words:
         """The text in this language, with `{name}` replaced by the value of that name."""
         found = self.table.get(text) or text
         return found.format(**values) if values else found
+
+    def said(self, text: str) -> str:
+        """What the platform says in English, in this language where it is known; the table has {n} for a number."""
+        found = self.table.get(_NUMBER.sub("{n}", text, count=1))
+        number = _NUMBER.search(text)
+        return found.format(n=number[0] if number else "") if found else text
 
 
 @cache

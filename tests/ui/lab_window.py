@@ -54,7 +54,7 @@ class LabWindow:
 
     def new_notebook(self) -> None:
         self.page.locator(".jp-LauncherCard[data-category=Notebook]").click()
-        self._wait_for_kernel()
+        self.wait_for_kernel()
 
     def upload(self, files: Sequence[Path]) -> None:
         """Through the button above the list of files."""
@@ -70,7 +70,7 @@ class LabWindow:
         self.show("File Browser")
         self._file(name).dblclick()
         expect(self.tab(name)).to_have_class(re.compile("lm-mod-current"))
-        self._wait_for_kernel()
+        self.wait_for_kernel()
 
     def show(self, panel: str) -> Locator:
         """The side panel of that name: File Browser, Instance, Jobs or Storage."""
@@ -133,5 +133,6 @@ class LabWindow:
         expect(self.dialog).to_have_count(0)
         expect(self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
 
-    def _wait_for_kernel(self) -> None:
+    def wait_for_kernel(self) -> None:
+        """Until the kernel of the document in front has nothing to do."""
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")

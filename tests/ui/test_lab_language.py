@@ -21,4 +21,4 @@ def test_lab_can_be_switched_to_chinese(graces_instance: Instance, sign_in: Sign
     lab.flavor.click()
     choices = lab.page.get_by_role("menuitemradio")
     expect(choices.filter(has_text="2 vCPU · 4 GiB")).to_contain_text("立即生效，内核继续运行")
-    expect(choices.filter(has_text="nvidia")).to_contain_text("不可用：此机器没有 GPU")
+    expect(choices.filter(has_text="1× GPU")).to_contain_text("不可用：此机器没有 GPU")

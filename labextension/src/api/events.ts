@@ -31,6 +31,11 @@ export class EventStream implements IDisposable {
     return this._isConnected;
   }
 
+  /** Whether the platform does not answer; not while nobody looks at this page. */
+  get isAway(): boolean {
+    return this._isAway;
+  }
+
   get isDisposed(): boolean {
     return this._abort.signal.aborted;
   }
@@ -104,8 +109,10 @@ export class EventStream implements IDisposable {
   }
 
   private _setConnected(connected: boolean): void {
-    if (this._isConnected !== connected) {
+    const isAway = !connected && document.visibilityState !== 'hidden';
+    if (this._isConnected !== connected || this._isAway !== isAway) {
       this._isConnected = connected;
+      this._isAway = isAway;
       this.connected.emit(connected);
     }
   }
@@ -115,6 +122,7 @@ export class EventStream implements IDisposable {
   private _sightTimer = 0;
   private _lastId: string | null = null;
   private _isConnected = false;
+  private _isAway = false;
 }
 
 /** Resolves when this page is in sight. */

@@ -150,8 +150,12 @@ export const connectionLostPlugin: JupyterFrontEndPlugin<IConnectionLost> = {
   ): IConnectionLost => {
     const desk: IDesk = { app, documents, shell, restorer, state, window: resolver };
     const absence = absenceOf(platform, model, desk, info);
-    // Our stream of events notices it sooner than Lab, which asks every ten seconds.
-    platform.client.transport.unreachable.connect(() => void absence.look().catch(() => undefined));
+    const look = () => void absence.look().catch(() => undefined);
+    // Our stream of events notices an absence sooner than Lab, which asks every ten seconds. A short one leaves no
+    // other trace than a stream or kernels that end.
+    platform.client.transport.unreachable.connect(look);
+    platform.events.connected.connect((_, connected) => connected && look());
+    app.serviceManager.kernels.runningChanged.connect(look);
     return async (manager, error, translator) => {
       try {
         await absence.look();

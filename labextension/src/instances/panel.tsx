@@ -6,7 +6,7 @@ import type { ImagesModel } from '../images/model';
 import { SavesInProgress } from '../images/progress';
 import { CommandIDs } from '../tokens';
 import { useLoaded, useModel, usePlatform, useTrans } from '../ui/context';
-import { ErrorBox, Waiting } from '../ui/feedback';
+import { ErrorBox, Trouble, Waiting } from '../ui/feedback';
 import { flavorLabel } from '../ui/format';
 import { useInSight, type ViewWidget } from '../ui/panel';
 import { instanceState } from '../ui/states';
@@ -33,7 +33,7 @@ export function InstancePanel(props: IInstancePanelProps): JSX.Element {
         <h2>{trans.__('Instance')}</h2>
       </div>
       <div className="mlp-panel-body">
-        {model.error !== null && <ErrorBox error={model.error} retry={() => void model.refresh()} />}
+        <Trouble error={model.error} retry={() => void model.refresh()} />
         {model.instance && <Known {...props} instance={model.instance} />}
         {!model.instance && model.error === null && <Waiting>{trans.__('Reading the instance…')}</Waiting>}
       </div>

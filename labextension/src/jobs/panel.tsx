@@ -4,7 +4,7 @@ import * as React from 'react';
 import type { IJob } from '../api/models';
 import { CommandIDs } from '../tokens';
 import { useModel, useNow, useTrans } from '../ui/context';
-import { EmptyState, ErrorBox, ProgressBar, Waiting } from '../ui/feedback';
+import { EmptyState, ProgressBar, Trouble, Waiting } from '../ui/feedback';
 import { formatDuration } from '../ui/format';
 import { jobState } from '../ui/states';
 import { Ago, Name, StateLabel } from '../ui/text';
@@ -41,7 +41,7 @@ export function JobsPanel({ model, commands }: IJobsPanelProps): JSX.Element {
         <div className="mlp-panel-filter">
           <FilterBox
             updateFilter={(_, query) => setFilter(query?.toLowerCase() ?? '')}
-            placeholder={trans.__('Filter by name, state or flavor')}
+            placeholder={trans.__('Filter the jobs')}
             useFuzzyFilter={false}
             showIcon={false}
             disabled={false}
@@ -50,7 +50,7 @@ export function JobsPanel({ model, commands }: IJobsPanelProps): JSX.Element {
         </div>
       )}
       <div className="mlp-panel-body mlp-mod-list">
-        {error !== null && <ErrorBox error={error} retry={() => void model.refresh()} />}
+        <Trouble error={error} retry={() => void model.refresh()} />
         {!jobs && error === null && <Waiting>{trans.__('Reading your jobs…')}</Waiting>}
         {jobs?.length === 0 && (
           <EmptyState

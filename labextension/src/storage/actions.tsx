@@ -6,6 +6,7 @@ import type { IPlatform } from '../tokens';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
 import { formatBytes } from '../ui/format';
+import type { ILocalFile } from './local-files';
 import type { StorageModel } from './model';
 import { isBucketName, nameOf, obsUrl } from './paths';
 import type { TransfersModel } from './transfers';
@@ -13,6 +14,8 @@ import type { TransfersModel } from './transfers';
 /** What can be done in the storage panel. */
 export interface IStorageActions {
   newBucket: () => void;
+  /** Send files to the place that is open. */
+  upload: (files: Promise<ILocalFile[]>) => void;
   copyPath: (key: string) => void;
   copyToWork: (object: IObject) => void;
   deleteObject: (object: IObject) => void;
@@ -37,6 +40,16 @@ export class StorageActions implements IStorageActions {
       body: dialog => <BucketForm bucket={bucket} dialog={dialog} />,
       accept: () => this.model.createBucket(bucket.name)
     });
+  };
+
+  readonly upload = (files: Promise<ILocalFile[]>) => {
+    const { place } = this.model;
+    if (place === '') {
+      const words = this.platform.trans.__('Open the bucket that it is to go to, then copy again.');
+      Notification.info(words, { autoClose: 6000 });
+    } else {
+      this._report(files.then(found => this.transfers.upload(found, place)));
+    }
   };
 
   readonly copyPath = (key: string) => {

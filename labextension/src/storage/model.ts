@@ -6,7 +6,13 @@ import { bucketOf } from './paths';
 
 /** Where the storage panel is, and what is there. */
 export class StorageModel {
-  constructor(private readonly platform: IPlatform) {}
+  constructor(private readonly platform: IPlatform) {
+    platform.events.connected.connect((_, connected) => {
+      if (connected && this.error !== null) {
+        void this.refresh();
+      }
+    });
+  }
 
   readonly changed = new Signal<this, void>(this);
 

@@ -1,11 +1,12 @@
 import { fileUploadIcon, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { useModel, useTrans } from '../ui/context';
-import { ErrorBox } from '../ui/feedback';
+import { Trouble } from '../ui/feedback';
 import { useInSight, type ViewWidget } from '../ui/panel';
 import { CopyButton } from '../ui/text';
 import { Browser } from './browser';
 import type { StorageModel } from './model';
+import { filesDropped, filesPicked, type ILocalFile } from './local-files';
 import { crumbsOf, obsUrl } from './paths';
 import { TransferList } from './transfer-list';
 import type { TransfersModel } from './transfers';
@@ -20,7 +21,7 @@ export interface IStoragePanelProps {
 
 /** The side panel *Storage*: buckets, what is in them, and the copies under way. */
 export function StoragePanel(props: IStoragePanelProps): JSX.Element {
-  const { model, transfers, widget } = props;
+  const { model, transfers, actions, widget } = props;
   useModel(model);
   const inSight = useInSight(widget);
   React.useEffect(() => {
@@ -29,13 +30,13 @@ export function StoragePanel(props: IStoragePanelProps): JSX.Element {
       void transfers.refresh();
     }
   }, [inSight, model, transfers]);
-  const drop = useDrop(model.place === '' ? null : files => transfers.upload(files, model.place));
+  const drop = useDrop(model.place !== '', files => actions.upload(files));
   return (
     <div className={drop.isOver ? 'mlp-panel mlp-mod-drop' : 'mlp-panel'} {...drop.handlers}>
       <Head {...props} />
       <Crumbs model={model} />
       <div className="mlp-panel-body mlp-mod-list">
-        {model.error !== null && <ErrorBox error={model.error} retry={() => void model.refresh()} />}
+        <Trouble error={model.error} retry={() => void model.refresh()} />
         {model.error === null && <Browser {...props} />}
       </div>
       <TransferList transfers={transfers} />
@@ -62,7 +63,7 @@ function Head({ model, transfers, actions }: IStoragePanelProps): JSX.Element {
         multiple
         hidden
         onChange={event => {
-          transfers.upload(event.target.files ?? [], model.place);
+          transfers.upload(filesPicked(event.target.files ?? []), model.place);
           event.target.value = '';
         }}
       />
@@ -118,10 +119,10 @@ interface IDrop {
   handlers: React.DOMAttributes<HTMLElement>;
 }
 
-/** Takes files that are dragged in from the user's machine; nothing where there is no place for them. */
-function useDrop(take: ((files: Iterable<File>) => void) | null): IDrop {
+/** Takes files that are dragged in from the user's machine. Where nobody took them the browser would leave Lab. */
+function useDrop(isTarget: boolean, take: (files: Promise<ILocalFile[]>) => void): IDrop {
   const [isOver, setOver] = React.useState(false);
-  const hasFiles = (event: React.DragEvent) => take !== null && event.dataTransfer.types.includes('Files');
+  const hasFiles = (event: React.DragEvent) => event.dataTransfer.types.includes('Files');
   return {
     isOver,
     handlers: {
@@ -129,7 +130,7 @@ function useDrop(take: ((files: Iterable<File>) => void) | null): IDrop {
         if (hasFiles(event)) {
           event.preventDefault();
           event.stopPropagation();
-          setOver(true);
+          setOver(isTarget);
         }
       },
       onDragLeave: event => {
@@ -142,7 +143,7 @@ function useDrop(take: ((files: Iterable<File>) => void) | null): IDrop {
           event.preventDefault();
           event.stopPropagation();
           setOver(false);
-          take!(event.dataTransfer.files);
+          take(filesDropped(event.dataTransfer));
         }
       }
     }

@@ -1,6 +1,7 @@
 import { Signal } from '@lumino/signaling';
 import type { ITransfer } from '../api/models';
 import type { IPlatform } from '../tokens';
+import type { ILocalFile } from './local-files';
 import { nameOf } from './paths';
 
 const PERIOD_MS = 5000;
@@ -38,9 +39,8 @@ export class TransfersModel {
   }
 
   /** Send files from the user's own machine to `place`. */
-  upload(files: Iterable<File>, place: string): void {
-    for (const file of files) {
-      const path = file.webkitRelativePath || file.name;
+  upload(files: Iterable<ILocalFile>, place: string): void {
+    for (const { file, path } of files) {
       this._uploads.push(this._newUpload(file, place + path));
     }
     this.changed.emit();

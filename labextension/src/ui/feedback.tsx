@@ -1,6 +1,6 @@
 import * as React from 'react';
 import { ApiError } from '../api/transport';
-import { useTrans } from './context';
+import { usePlatform, useSignal, useTrans } from './context';
 import { formatDuration } from './format';
 
 /** What is being waited for, in words; after 10 s also for how long. */
@@ -50,6 +50,20 @@ function ErrorDetails({ error }: { error: ApiError }): JSX.Element {
       <code>{error.code}</code>
       {error.requestId && <code> · {trans.__('request %1', error.requestId)}</code>}
     </details>
+  );
+}
+
+/** Says that the platform is away while it is, and else what has gone wrong, if anything has. */
+export function Trouble(props: { error: unknown; retry: () => void }): JSX.Element | null {
+  const { events, trans } = usePlatform();
+  useSignal(events.connected);
+  if (!events.isAway) {
+    return props.error === null ? null : <ErrorBox {...props} />;
+  }
+  return (
+    <div className="mlp-away" role="status">
+      {trans.__('The platform cannot be reached just now; your kernels keep running. Trying again…')}
+    </div>
   );
 }
 

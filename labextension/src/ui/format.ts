@@ -49,11 +49,15 @@ export function formatMemory(mib: number): string {
   return formatBytes(mib * 1024 * 1024);
 }
 
+/** What an accelerator is called where the flavor names only its maker. */
+const MAKERS: Record<string, string> = { nvidia: 'GPU', ascend: 'Ascend NPU' };
+
 /** The accelerator first where there is one: "1× A100 · 8 vCPU", else "2 vCPU · 8 GiB". */
 export function flavorLabel(flavor: IFlavor): string {
   const cpu = `${flavor.vcpus} vCPU`;
   if (flavor.accelerator) {
-    return `${flavor.accelerator.count}× ${flavor.accelerator.type} · ${cpu}`;
+    const { count, type } = flavor.accelerator;
+    return `${count}× ${MAKERS[type] ?? type} · ${cpu}`;
   }
   return `${cpu} · ${formatMemory(flavor.memory_mib)}`;
 }

@@ -24,7 +24,7 @@ function StepRow({ step, now }: { step: IStep; now: Date }): JSX.Element {
     PREPARE_STORAGE: trans.__('Prepare storage'),
     PREPARE_COMPUTE: trans.__('Prepare compute'),
     CONFIGURE_NETWORK: trans.__('Configure network'),
-    INITIALISE: trans.__('Start JupyterLab')
+    INITIALISE: trans.__('Start the server')
   };
   const end = step.finished_at ? new Date(step.finished_at) : now;
   const seconds = step.started_at ? (end.getTime() - new Date(step.started_at).getTime()) / 1000 : null;

@@ -58,7 +58,7 @@ export function CopyButton(props: { text: string; label: string }): JSX.Element 
 /** A relative time with the exact one on hover. */
 export function Ago(props: { moment: Moment }): JSX.Element {
   const { language, trans } = usePlatform();
-  const now = useNow(30_000);
+  const now = useNow(10_000);
   const moment = new Date(props.moment);
   return (
     <time dateTime={props.moment} title={formatExact(moment, language)}>
