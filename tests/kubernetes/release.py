@@ -128,8 +128,8 @@ class Release:
         return "\n".join(looks)
 
 
-def values(kubectl: Kubectl, images: Images, url: str, logins: dict[str, str]) -> Json:
-    """What the test cluster is told: a database for trials, small volumes, a NodePort."""
+def values(kubectl: Kubectl, images: Images, prefix: str, url: str, logins: dict[str, str]) -> Json:
+    """What the test cluster is told: a database for trials, small volumes, a NodePort, images below `prefix`."""
     name, _, digest = images.platform.partition("@")
     preset = f"""
 [[preset]]
@@ -145,7 +145,7 @@ reference = "{images.python}"
     return {
         "publicUrl": url,
         "image": {"name": name, "digest": digest},
-        "registry": {"address": kubectl.registry, "insecure": True},
+        "registry": {"address": f"{kubectl.registry}/{prefix}", "insecure": True},
         "images": preset,
         "flavors": FLAVORS,
         "users": {"workSize": "1Gi", "scratchSize": "1Gi"},
@@ -169,7 +169,7 @@ def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Releas
     logins = {user: secrets.token_urlsafe(24) for user in PEOPLE}
     url = f"http://{os.environ['MLPLAT_HOST_ADDRESS']}:{_free_node_port(kubectl)}"
     with kubectl.namespace("chart") as namespace:
-        given = values(kubectl, images, url, logins)
+        given = values(kubectl, images, namespace, url, logins)
         release = Release(kubectl, namespace, url, folder, logins, given)
         try:
             _install(release)
@@ -188,5 +188,5 @@ def _install(release: Release) -> None:
 
 def _free_node_port(kubectl: Kubectl) -> int:
     services = kubectl.json("get", "services", "-A")["items"]
-    taken = {port.get("nodePort") for service in services for port in service["spec"]["ports"]}
+    taken = {port.get("nodePort") for service in services for port in service["spec"].get("ports", [])}
     return secrets.choice([port for port in range(30000, 32768) if port not in taken])
