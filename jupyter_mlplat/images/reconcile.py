@@ -49,7 +49,7 @@ class ImageReconciler(Reconciler):
         self._backend = backend
         self._instances = instances
         self._flavors = flavors
-        self._presets = PresetPreparer(database, backend)
+        self._presets = PresetPreparer(self.database, backend)
         self._collected: frozenset[str] | None = None
         self._refreshed = False
         self._prepared = False

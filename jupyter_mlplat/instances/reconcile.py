@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
 
@@ -34,6 +35,9 @@ from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.reconciling.loop import Reconciler
 
 OBSERVE_SECONDS = 5.0
+LOOKS_AT_ONCE = 16
+LOOK = "look"
+"""Stands among the pending ids for a look at all that run."""
 MAX_RESTARTS = 3
 BEFORE_RUNNING = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.STOPPED})
 LIVE = BEFORE_RUNNING - {Status.STOPPED} | {Status.RUNNING, Status.STOPPING}
@@ -83,19 +87,17 @@ class InstanceReconciler(Reconciler):
         super().__init__(database, broker)
         self._backend = backend
         self._flavors = flavors
-        self._presets = PresetPreparer(database, image_backend)
-        self._observed: dict[str, float] = {}
+        self._presets = PresetPreparer(self.database, image_backend)
+        self._looked = float("-inf")
+        self._suspects: set[str] = set()
 
     async def pending(self) -> list[str]:
         async with self.database.read() as session:
-            rows = await store.reconcilable(session)
-        return [row.id for row in rows if self._is_due(row)]
-
-    def _is_due(self, row: InstanceRow) -> bool:
-        action = self._action(row)
-        if action is Action.OBSERVE:
-            return time.monotonic() - self._observed.get(row.id, 0) >= OBSERVE_SECONDS
-        return action is not None
+            rows = await store.unsettled(session, self._suspects)
+        actions = {row.id: self._action(row) for row in rows}
+        self._suspects &= {instance_id for instance_id, action in actions.items() if action is Action.OBSERVE}
+        due = time.monotonic() - self._looked >= OBSERVE_SECONDS
+        return [LOOK] * due + [instance_id for instance_id, action in actions.items() if action is not None]
 
     def _action(self, row: InstanceRow) -> Action | None:
         return next_action(
@@ -112,6 +114,9 @@ class InstanceReconciler(Reconciler):
         return self._backend.can_resize(self._flavors.get(row.flavor), self._flavors.get(row.target_flavor))
 
     async def reconcile(self, resource_id: str) -> None:
+        if resource_id == LOOK:
+            await self._look()
+            return
         async with self.database.read() as session:
             row = await store.get(session, resource_id)
         action = self._action(row) if row else None
@@ -178,7 +183,6 @@ class InstanceReconciler(Reconciler):
             row.started_at = now()
             row.steps = close(row.steps, StepStatus.COMPLETED)
             self._emit(session, row, "NotebookHealthy", "The instance is running")
-        self._observed[instance_id] = time.monotonic()
 
     async def _stop(self, row: InstanceRow) -> None:
         async with self.database.transaction() as session:
@@ -246,14 +250,35 @@ class InstanceReconciler(Reconciler):
                     fresh_row.pin(image)
                     self._emit(session, fresh_row, "UpdateImage", f"Switched to {image.full_name}")
 
+    async def _look(self) -> None:
+        """At all that run: what is not as it should be gets a look of its own, which may act."""
+        self._looked = time.monotonic()
+        async with self.database.read() as session:
+            rows = await store.running(session)
+        at_once = asyncio.Semaphore(LOOKS_AT_ONCE)
+        found = await asyncio.gather(*(self._glance(row, at_once) for row in rows))
+        active = {instance_id: moment for instance_id, moment in found if moment is not None}
+        if active:
+            async with self.database.transaction(silent=True) as session:
+                await store.note_activity(session, active)
+
+    async def _glance(self, row: InstanceRow, at_once: asyncio.Semaphore) -> tuple[str, datetime | None]:
+        """The instance, and its last activity where that is news."""
+        async with at_once:
+            try:
+                seen = await self._backend.observe(spec_of(row, self._flavors.get(row.flavor)))
+            except MlplatError:
+                self._suspects.add(row.id)
+                return row.id, None
+        if seen.state is ServerState.GONE:
+            self._suspects.add(row.id)
+        return row.id, seen.last_activity if seen.last_activity != row.last_activity else None
+
     async def _observe(self, row: InstanceRow) -> None:
-        self._observed[row.id] = time.monotonic()
         seen = await self._backend.observe(await self._spec(row.id))
+        self._suspects.discard(row.id)
         if seen.state is ServerState.GONE:
             await self._server_gone(row, seen.message)
-        elif seen.last_activity and seen.last_activity != row.last_activity:
-            async with self.database.transaction() as session:
-                (await self._fresh(session, row.id)).last_activity = seen.last_activity
 
     async def _server_gone(self, row: InstanceRow, why: str) -> None:
         """A server that ended by itself is started anew, a few times."""

@@ -1,10 +1,10 @@
 """The tables of instances, and their queries."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Select, func, select, text
+from sqlalchemy import ColumnElement, Index, Select, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -150,9 +150,29 @@ async def find(session: AsyncSession, wanted: InstanceFilter, owner: str | None)
     return _page(await session.scalars(query.limit(wanted.limit).offset(wanted.offset)), total, wanted)
 
 
-async def reconcilable(session: AsyncSession) -> list[InstanceRow]:
-    """Every instance that is not deleted: the reconciler decides which need work."""
-    return list(await session.scalars(_alive()))
+async def unsettled(session: AsyncSession, besides: Collection[str] = ()) -> list[InstanceRow]:
+    """Instances that are not where they should be, or whose start or end failed, and those `besides`."""
+    return list(await session.scalars(_alive().where(~_settled() | InstanceRow.id.in_(besides))))
+
+
+async def running(session: AsyncSession) -> list[InstanceRow]:
+    """Instances that run, are to run, and are not being saved."""
+    query = select(InstanceRow).where(InstanceRow.status == Status.RUNNING, _settled())
+    return list(await session.scalars(query.where(InstanceRow.saving_image_id.is_(None))))
+
+
+async def note_activity(session: AsyncSession, last: Mapping[str, datetime]) -> None:
+    """When people last did something in instances."""
+    await session.execute(update(InstanceRow), [{"id": key, "last_activity": moment} for key, moment in last.items()])
+
+
+def _settled() -> ColumnElement[bool]:
+    return and_(
+        InstanceRow.status == InstanceRow.target,
+        InstanceRow.status.in_((Status.RUNNING, Status.STOPPED)),
+        InstanceRow.target_flavor.is_(None),
+        InstanceRow.target_image_id.is_(None),
+    )
 
 
 def _alive() -> Select[InstanceRow]:

@@ -95,7 +95,7 @@ class JobReconciler(Reconciler):
         self._flavors = flavors
         self._storage = storage
         self._bundles = BundleFolder(settings.data_dir / "bundles")
-        self._presets = PresetPreparer(database, image_backend)
+        self._presets = PresetPreparer(self.database, image_backend)
         self._incoming = settings.data_dir / "storage" / ".incoming"
         self._nudges: dict[str, asyncio.Event] = {}
         self._swept = float("-inf")

@@ -49,7 +49,7 @@ async def now(stage: Stage, instance: Instance) -> Instance:
 
 async def look(stage: Stage, instance: Instance) -> Instance:
     """Reconcile once more, as if the time to look at the server had come."""
-    stage.instance_work._observed.clear()
+    stage.instance_work._looked = float("-inf")
     await stage.settle()
     return await now(stage, instance)
 
