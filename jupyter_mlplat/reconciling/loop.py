@@ -59,7 +59,7 @@ class Reconciler(ABC):
         finally:
             self._stop_work()
             await self._ended()
-            await self._release(self._lease)
+            await self._give_back(self._lease)
 
     async def _work(self, lease: Lease, word: Subscription) -> None:
         """Until the lease is lost; nothing of the work goes on afterwards."""
@@ -79,7 +79,7 @@ class Reconciler(ABC):
             log.warning("the lease of each %s: %s", self.noun, error)
             return lease.held
 
-    async def _release(self, lease: Lease) -> None:
+    async def _give_back(self, lease: Lease) -> None:
         try:
             await lease.release()
         except BackendFailure as error:
