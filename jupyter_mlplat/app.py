@@ -91,7 +91,12 @@ def build(settings: Settings) -> Platform:
 
 def create_app(settings: Settings) -> FastAPI:
     """The web application; its lifespan migrates the database and runs the reconcilers."""
-    platform = build(settings)
+    return assemble(build(settings))
+
+
+def assemble(platform: Platform) -> FastAPI:
+    """The web application around the parts of a platform."""
+    settings = platform.parts.settings
     prefix = settings.service_prefix.rstrip("/")
 
     @asynccontextmanager
