@@ -102,7 +102,8 @@ def assemble(platform: Platform) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate, settings.database)
-        tasks = [asyncio.create_task(part.run()) for part in (*platform.carriers, *platform.reconcilers)]
+        tasks = [asyncio.create_task(carrier.run()) for carrier in platform.carriers]
+        tasks += [asyncio.create_task(reconciler.run()) for reconciler in platform.reconcilers]
         yield
         for task in tasks:
             task.cancel()
