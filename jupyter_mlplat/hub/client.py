@@ -1,6 +1,7 @@
 """What the platform asks of the Hub: servers started, stopped and looked at."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,8 +79,16 @@ class HubClient:
             if server and server.ready:
                 return
             if server is None or not server.pending:
-                raise SpawnFailed("The server did not come up; its log (server.log of the instance) says why.")
+                raise SpawnFailed(await self._why_not(path))
             await asyncio.sleep(self._poll_seconds)
+
+    async def _why_not(self, path: str) -> str:
+        """What the Hub says of a start that has just failed."""
+        answer = await self._ask("GET", f"{path}/progress")
+        events = [line.removeprefix("data:") for line in answer.text.splitlines() if line.startswith("data:")]
+        told = [str(event["message"]) for event in map(json.loads, events) if event.get("failed")]
+        unknown = "The server did not come up; its log (server.log of the instance) says why."
+        return told[-1].removeprefix("Spawn failed: ") if told else unknown
 
     async def stop(self, user: str, name: str) -> None:
         """Stop the server and wait until it is gone; no server is no error."""

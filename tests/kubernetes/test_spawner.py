@@ -66,9 +66,15 @@ class Fleet:
     def spawner(self, name: str, user: str = "alice", **traits: Any) -> MlplatKubeSpawner:
         """A new spawner object for a named server, as a Hub has it that has just started."""
         orm_user = orm.User.find(self.db, user) or orm.User(name=user)
-        orm_spawner = orm.Spawner(name=name, user=orm_user)
-        self.db.merge(orm_user)
+        self.db.add(orm_user)
+        self.db.commit()
+        known = self.db.query(orm.Spawner).filter_by(name=name, user=orm_user).first()
+        orm_spawner = known or orm.Spawner(name=name, user=orm_user)
+        orm_server = orm.Server(base_url=f"/user/{user}/{name}/")
+        self.db.add_all([orm_spawner, orm_server])
+        self.db.commit()
         spawner = MlplatKubeSpawner(
+            db=self.db,
             hub=Hub(ip=HOST_ADDRESS, port=8081),
             user=User(user, orm_user),
             orm_spawner=orm_spawner,
@@ -76,7 +82,7 @@ class Fleet:
             api_token=secrets.token_hex(8),
             oauth_client_id="unused",
         )
-        spawner.server = Server(base_url=f"/user/{user}/{name}/")
+        spawner.server = Server(orm_server=orm_server)
         return spawner
 
     def pod(self, name: str, user: str = "alice", command: list[str] | None = None) -> Json:
@@ -107,8 +113,12 @@ class Fleet:
         spawner.user_options = {"permit": permit}
 
     async def start(self, spawner: MlplatKubeSpawner, pod: Json | None = None) -> str:
+        """Start as the Hub does, which writes down where the server is; its address."""
         self.permit(spawner, pod)
-        return str(await asyncio.wait_for(spawner.start(), 120))
+        url = httpx.URL(await asyncio.wait_for(spawner.start(), 120))
+        spawner.server.ip, spawner.server.port = url.host, url.port
+        self.db.commit()
+        return str(url)
 
     async def end(self, *spawners: MlplatKubeSpawner) -> None:
         """Stop what the platform no longer wants."""
@@ -200,7 +210,7 @@ async def test_a_reflector_that_missed_changes_lists_anew(fleet: Fleet) -> None:
 
 async def test_the_exit_code_of_a_server_that_ended_is_polled_and_its_pod_left_for_the_platform(fleet: Fleet) -> None:
     spawner = fleet.spawner("i-over", delete_stopped_pods=False)
-    await fleet.start(spawner, fleet.pod("i-over", command=[*_answers_for(2), "7"]))
+    await fleet.start(spawner, fleet.pod("i-over", command=[*_answers_for(8), "7"]))
     assert await eventually(lambda: spawner.poll()) == 7
     pod = await fleet.seen("i-over")
     assert pod and pod["status"]["phase"] == "Failed"
@@ -209,7 +219,7 @@ async def test_the_exit_code_of_a_server_that_ended_is_polled_and_its_pod_left_f
 
 async def test_polling_a_server_that_ended_deletes_no_pod_that_the_platform_wants(fleet: Fleet) -> None:
     spawner = fleet.spawner("i-kept", delete_stopped_pods=True)
-    await fleet.start(spawner, fleet.pod("i-kept", command=[*_answers_for(2), "7"]))
+    await fleet.start(spawner, fleet.pod("i-kept", command=[*_answers_for(8), "7"]))
     assert await eventually(lambda: spawner.poll()) == 7
     assert await fleet.seen("i-kept")
     fleet.platform.wanted.discard("i-kept")
@@ -326,7 +336,6 @@ async def test_an_address_that_changed_is_noticed(fleet: Fleet) -> None:
     spawner = fleet.spawner("i-moved")
     url = httpx.URL(await fleet.start(spawner))
     spawner.server.ip, spawner.server.port = "10.255.255.9", 1
-    spawner.db = fleet.db
     assert await spawner.poll() is None
     assert (spawner.server.ip, spawner.server.port) == (url.host, url.port)
     await fleet.end(spawner)
