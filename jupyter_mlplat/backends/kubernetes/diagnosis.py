@@ -57,12 +57,12 @@ def trouble(pod: Json, events: Sequence[Json], image_name: str) -> Trouble | Non
 def is_running(pod: Json) -> bool:
     """Whether the server's container runs, and nobody is ending it."""
     going = "deletionTimestamp" in pod["metadata"]
-    return not going and pod["status"].get("phase") == "Running" and bool(_state(pod, "running"))
+    return not going and pod["status"].get("phase") == "Running" and "running" in _states(pod)
 
 
 def has_ended(pod: Json) -> bool:
     """Whether the pod's server is over for good: a pod is never restarted."""
-    return pod["status"].get("phase") in ("Succeeded", "Failed") or bool(_state(pod, "terminated"))
+    return pod["status"].get("phase") in ("Succeeded", "Failed") or "terminated" in _states(pod)
 
 
 def ending(pod: Json, memory: str) -> str:
@@ -161,11 +161,13 @@ def _condition(pod: Json, kind: str, status: str) -> Json | None:
 
 
 def _state(pod: Json, kind: str) -> Json:
-    for status in pod["status"].get("containerStatuses") or []:
-        if status["name"] == NOTEBOOK:
-            found: Json = status.get("state", {}).get(kind) or {}
-            return found
-    return {}
+    return _states(pod).get(kind) or {}
+
+
+def _states(pod: Json) -> Json:
+    """The state of the server's container, by its kind: running, waiting or terminated."""
+    statuses = pod["status"].get("containerStatuses") or []
+    return next((status.get("state") or {} for status in statuses if status["name"] == NOTEBOOK), {})
 
 
 def _sentence(text: str) -> str:

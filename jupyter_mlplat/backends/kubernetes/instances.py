@@ -51,9 +51,9 @@ class KubernetesInstances(InstanceBackend, LiveResize):
     async def start(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         await self._world.synced()
         yield Checkpoint("Preparing the work folder", step=StepName.PREPARE_STORAGE)
-        await ensure_claim(self._cluster, spec, self._settings)
         async for checkpoint in self._clear(spec):
             yield checkpoint
+        await asyncio.gather(ensure_claim(self._cluster, spec, self._settings), self._correct_hub(spec))
         yield Checkpoint("Looking for a node", step=StepName.PREPARE_COMPUTE)
         start = Start(spec, self._world, self._settings)
         asked = asyncio.create_task(self._hub.start(spec.owner, spec.instance_id, spec.permit))
@@ -136,6 +136,13 @@ class KubernetesInstances(InstanceBackend, LiveResize):
             yield Checkpoint(f"Started elsewhere: {lost}", event="NodeLost", step=StepName.PREPARE_STORAGE)
         if lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]:
             await self._removal.remove(pod["metadata"]["name"])
+
+    async def _correct_hub(self, spec: InstanceSpec) -> None:
+        """Where the pod is gone and the Hub has not noticed yet, it would say that the server is up already."""
+        if self._world.pod(names.pod_name(spec.instance_id)) is None:
+            server = await self._hub.server(spec.owner, spec.instance_id)
+            if server is not None and server.ready:
+                await self._hub.stop(spec.owner, spec.instance_id)
 
     async def _started(self, spec: InstanceSpec, asked: asyncio.Task[None], start: Start) -> None:
         """The outcome of the Hub's start; where it gave up on a pod that lives, the start goes on with that pod."""
