@@ -1,80 +1,33 @@
-"""Processes of this machine, told apart by pid and start time, found by their environment, ended for certain.
+"""Processes of this machine, found by their environment, ended for certain.
 
-A pid alone is not enough after a restart: it may have been given to somebody else. The start time (in clock ticks
-since the machine started, field 22 of /proc/PID/stat) makes the pair unique.
+What tells one from another is in `proc`, whose names this module has too.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
-PROC = Path("/proc")
+from jupyter_mlplat.core.proc import Process, alive, command_of, environment_of, identify, rows
+
+__all__ = [
+    "Process",
+    "alive",
+    "command_of",
+    "end",
+    "environment_of",
+    "gone",
+    "identify",
+    "of_instance",
+    "send",
+    "until",
+    "with_environment",
+    "with_relatives",
+]
+
 PAUSE = 0.05
 KILL_ROUNDS = 10
-
-
-@dataclass(frozen=True)
-class Process:
-    """One process; `started` is its start time in clock ticks since boot."""
-
-    pid: int
-    started: int
-
-
-@dataclass(frozen=True)
-class _Row:
-    process: Process
-    parent: int
-    session: int
-
-
-def _row(pid: int) -> _Row | None:
-    try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    if fields[0] in "ZX":
-        return None
-    return _Row(Process(pid, int(fields[19])), parent=int(fields[1]), session=int(fields[3]))
-
-
-def identify(pid: int) -> Process | None:
-    """The live process with this pid; None where there is none or only a zombie is left."""
-    row = _row(pid)
-    return row.process if row else None
-
-
-def alive(process: Process) -> bool:
-    """Whether exactly this process still runs."""
-    return identify(process.pid) == process
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    """The environment with which a process was started; empty where it may not be read."""
-    try:
-        block = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
-        return {}
-    pairs = (entry.decode(errors="replace").partition("=") for entry in block.split(b"\0"))
-    return {name: value for name, found, value in pairs if found}
-
-
-def command_of(pid: int) -> list[str]:
-    """The command line of a process; empty where it may not be read."""
-    try:
-        return (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except OSError:
-        return []
-
-
-def _rows() -> Iterator[_Row]:
-    for entry in os.listdir(PROC):
-        if entry.isdigit() and int(entry) != os.getpid() and (row := _row(int(entry))):
-            yield row
 
 
 def with_relatives(accept: Callable[[int], bool]) -> set[Process]:
@@ -82,15 +35,15 @@ def with_relatives(accept: Callable[[int], bool]) -> set[Process]:
 
     The caller, and whatever shares its session, is never among them.
     """
-    rows = list(_rows())
-    chosen = {row.process.pid for row in rows if accept(row.process.pid)}
+    found = list(rows())
+    chosen = {row.process.pid for row in found if accept(row.process.pid)}
     own = os.getsid(0)
     size = -1
     while size != len(chosen):
         size = len(chosen)
-        sessions = {row.session for row in rows if row.process.pid in chosen} - {0, own}
-        chosen |= {row.process.pid for row in rows if row.parent in chosen or row.session in sessions}
-    return {row.process for row in rows if row.process.pid in chosen and row.session != own}
+        sessions = {row.session for row in found if row.process.pid in chosen} - {0, own}
+        chosen |= {row.process.pid for row in found if row.parent in chosen or row.session in sessions}
+    return {row.process for row in found if row.process.pid in chosen and row.session != own}
 
 
 def with_environment(matches: Callable[[Mapping[str, str]], bool]) -> set[Process]:

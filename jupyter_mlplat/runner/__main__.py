@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from jupyter_mlplat.core.proc import adopt_orphans, identify
 from jupyter_mlplat.runner.arrival import files_are_there
 from jupyter_mlplat.runner.layout import JobFolder, Spec
-from jupyter_mlplat.runner.processes import adopt_orphans, started
 from jupyter_mlplat.runner.run import Run
 from jupyter_mlplat.runner.state import State, StateFile
 
@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     if not files_are_there(folder):
         return 1
     spec = Spec.load(folder.spec)
-    state = StateFile(folder.state, State("running", spec.attempt, os.getpid(), started(os.getpid()) or 0.0))
+    own = identify(os.getpid())
+    state = StateFile(folder.state, State("running", spec.attempt, os.getpid(), own.started if own else 0))
     adopt_orphans()
     outcome = Run(spec, folder, state).to_the_end()
     state.finish(outcome.state, outcome.exit_code, outcome.message)

@@ -50,5 +50,5 @@ def _give_up(folder: JobFolder, spec: Spec, why: str) -> None:
     folder.logs.mkdir(exist_ok=True)
     Log(folder.log(spec.node)).note(f"Failed: {why}")
     at = datetime.now(UTC).isoformat()
-    state = State("failed", spec.attempt, os.getpid(), 0.0, message=why, started_at=at, finished_at=at)
+    state = State("failed", spec.attempt, os.getpid(), 0, message=why, started_at=at, finished_at=at)
     write_durably(folder.state, json.dumps(vars(state)).encode())

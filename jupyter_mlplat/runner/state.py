@@ -19,7 +19,7 @@ class State:
     state: Name
     attempt: int
     pid: int
-    pid_started: float
+    pid_started: int
     exit_code: int | None = None
     message: str = ""
     started_at: str | None = None

@@ -16,12 +16,12 @@ import pytest
 from jupyter_mlplat.backends.base import JobObservation, JobSpec, JobState
 from jupyter_mlplat.backends.local.jobs import LocalJobs
 from jupyter_mlplat.backends.local.machine import Machine
+from jupyter_mlplat.core.proc import identify
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.flavors.models import Flavor
 from jupyter_mlplat.jobs.bundle import pack, survey
 from jupyter_mlplat.jobs.models import Kind
 from jupyter_mlplat.runner.layout import JobFolder, Spec
-from jupyter_mlplat.runner.processes import started
 from jupyter_mlplat.runner.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -191,7 +191,7 @@ async def test_a_killed_runner_is_lost_and_nothing_of_it_is_left(place: Place) -
     os.kill(state.pid, signal.SIGKILL)
     seen = await ended(jobs)
     assert (seen.state, seen.exit_code) == (JobState.LOST, None)
-    assert started(child) is None
+    assert identify(child) is None
     assert not place.folder().env.is_symlink()
     assert not place.folder().grant.exists()
     assert await run(jobs, spec) == [None]
@@ -217,7 +217,7 @@ async def test_a_stopped_job_says_so(place: Place) -> None:
     await run(jobs, place.spec("t.py", WAIT))
     pid = await place.pid()
     await jobs.stop("j-1")
-    assert started(pid) is None
+    assert identify(pid) is None
     seen = await jobs.observe("j-1", 1)
     assert (seen.state, seen.message) == (JobState.STOPPED, "Stopped on request.")
     assert not place.folder().env.is_symlink()
@@ -234,7 +234,7 @@ async def test_a_runner_that_hangs_is_killed_with_all_it_started(place: Place, m
     assert state
     os.kill(state.pid, signal.SIGSTOP)
     await jobs.stop("j-1")
-    assert started(pid) is None
+    assert identify(pid) is None
     seen = await jobs.observe("j-1", 1)
     assert (seen.state, seen.message) == (JobState.STOPPED, "Stopped on request.")
     assert seen.finished_at
@@ -303,7 +303,7 @@ async def test_deleting_ends_and_removes_everything(place: Place) -> None:
     await run(jobs, place.spec("t.py", WAIT))
     pid = await place.pid()
     await jobs.delete("j-1")
-    assert started(pid) is None
+    assert identify(pid) is None
     assert not place.folder().root.exists()
     assert Path(sys.prefix, "bin/python").exists()
 

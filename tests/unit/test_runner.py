@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_mlplat.core.proc import Process, descendants, identify
 from jupyter_mlplat.runner.channels import Outputs
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.log import message_in_words, plain
-from jupyter_mlplat.runner.processes import descendants, started
 from jupyter_mlplat.runner.state import State, replacing
 from jupyter_mlplat.runner.streams import append_stream, overwritten
 from jupyter_mlplat.runner.variables import IN_ENVIRONMENT, variables_of
@@ -35,7 +35,7 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def alive(pid: int) -> bool:
-    return started(pid) is not None
+    return identify(pid) is not None
 
 
 class Running:
@@ -472,7 +472,7 @@ def test_a_job_has_one_runner(job: Callable[..., Running], tmp_path: Path) -> No
     command = [sys.executable, "-m", "jupyter_mlplat.runner", str(running.folder.root)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 3
     assert running.state == before
-    assert started(before.pid) == before.pid_started
+    assert identify(before.pid) == Process(before.pid, before.pid_started)
 
 
 def test_the_copy_of_the_image_goes_with_the_job_and_no_other(job: Callable[..., Running], tmp_path: Path) -> None:

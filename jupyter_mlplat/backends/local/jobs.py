@@ -27,7 +27,6 @@ from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.hub.launch import inherited
 from jupyter_mlplat.jobs.bundle import Limits, unpack
 from jupyter_mlplat.runner.layout import JobFolder, Spec
-from jupyter_mlplat.runner.processes import started
 from jupyter_mlplat.runner.state import State, write_durably
 
 _MIB = 1024**2
@@ -263,7 +262,7 @@ def _state(folder: JobFolder, attempt: int) -> State | None:
 
 
 def _is_alive(state: State) -> bool:
-    return started(state.pid) == state.pid_started
+    return processes.alive(Process(state.pid, state.pid_started))
 
 
 def _mark_stopped(folder: JobFolder) -> None:
@@ -274,7 +273,7 @@ def _mark_stopped(folder: JobFolder) -> None:
         return
     state = _state(folder, spec.attempt)
     if state is None or state.state == "running":
-        earlier = state or State("running", spec.attempt, 0, 0.0)
+        earlier = state or State("running", spec.attempt, 0, 0)
         stopped = {
             **vars(earlier),
             "state": "stopped",
