@@ -54,7 +54,7 @@ def test_all_pictures(team: Team, sign_in: SignIn, take: Take) -> None:
     working_in_lab(LabWindow(sign_in("ada")), instance, team, take)
     console(sign_in, team, take)
     in_the_dark(sign_in, instance, take)
-    in_chinese(sign_in("ada", locale="zh-CN"), take)
+    in_chinese(sign_in("ada", locale="zh-CN"), instance, take)
 
 
 def first_instance(page: Page, team: Team, take: Take) -> None:
@@ -173,7 +173,7 @@ def in_the_dark(sign_in: SignIn, instance: Instance, take: Take) -> None:
     take(page, "lab-submit-dark")
 
 
-def in_chinese(page: Page, take: Take) -> None:
+def in_chinese(page: Page, instance: Instance, take: Take) -> None:
     expect(page.get_by_role("listitem", name="reports")).to_be_visible()
     take(page, "console-instances-zh")
     page.get_by_role("navigation").get_by_role("link").nth(2).click()
@@ -181,3 +181,16 @@ def in_chinese(page: Page, take: Take) -> None:
     take(page, "console-jobs-zh")
     page.goto("/services/mlplat/instances/new")
     take(page, "console-create-zh")
+    lab = LabWindow(page)
+    lab.enter(instance)
+    lab.choose("Settings", "Theme", "JupyterLab Light")
+    lab.speak("Chinese (Simplified, China)")
+    lab.show("实例")
+    expect(lab.panel.get_by_text(re.compile("/ . 核"))).to_be_visible()
+    lab.flavor.click()
+    expect(page.get_by_role("menuitemradio").first).to_be_visible()
+    take(page, "lab-flavors-zh")
+    page.keyboard.press("Escape")
+    lab.show("作业")
+    expect(lab.job_tab("指标").get_by_role("img").first).to_be_visible()
+    take(page, "lab-job-metrics-zh")

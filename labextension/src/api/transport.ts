@@ -113,15 +113,15 @@ export class Transport {
     }
   }
 
-  private _noAnswer(): ApiError {
+  private _noAnswer(status = 0): ApiError {
     this.unreachable.emit();
     const message = this.trans.__('Your instance does not answer. Check your connection; it may also be restarting.');
-    return new ApiError(message, 0, 'NETWORK', '');
+    return new ApiError(message, status, 'NETWORK', '');
   }
 
   private async _failure(response: Response): Promise<ApiError> {
     if (response.redirected && new URL(response.url).pathname.includes('/hub/')) {
-      return this._noAnswer(); // The Hub speaks for a server that does not run.
+      return this._noAnswer(response.status); // The Hub speaks for a server that does not run.
     }
     return this._problem(response.status, await response.text().catch(() => ''));
   }

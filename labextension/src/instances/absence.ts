@@ -1,28 +1,18 @@
-import { URLExt } from '@jupyterlab/coreutils';
 import { Signal } from '@lumino/signaling';
-import type { IIdentity, Status } from '../api/models';
+import type { IIdentity } from '../api/models';
 import { ApiError } from '../api/transport';
 import type { IPlatform } from '../tokens';
 
-/** Why there is no server, as far as the console tells. */
-export type Why = 'unknown' | 'restarting' | 'stopped' | 'broken' | 'deleted';
+/** What is known of a server that is away: nothing, or (of the Hub) that it does not run. */
+export type Away = 'unknown' | 'down';
 
-/** What the server says when it is asked: nothing, that this page is not logged in, or who it is. */
-type Answer = 'none' | 'stranger' | IIdentity;
+/** What comes of asking the server: it is away, does not know this page's login, or says who it is. */
+type Answer = Away | 'stranger' | IIdentity;
 
+/** With this the Hub answers for a server that does not run. */
+const NOT_RUNNING = 424;
 const SHORTEST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 10_000;
-const WHY: Partial<Record<Status, Why>> = {
-  STOPPING: 'stopped',
-  STOPPED: 'stopped',
-  FROZEN: 'stopped',
-  CREATE_FAILED: 'broken',
-  START_FAILED: 'broken',
-  ERROR: 'broken',
-  DELETING: 'deleted',
-  DELETED: 'deleted'
-};
-
 /** What is done at the two ends of an absence. */
 export interface IReturn {
   /** The server has gone. */
@@ -33,7 +23,7 @@ export interface IReturn {
   other: () => Promise<void>;
 }
 
-/** The time without a server: watches for it to come back, and knows meanwhile what the console says of the instance. */
+/** The time without a server: watches for it to come back. */
 export class Absence {
   constructor(
     private readonly platform: IPlatform,
@@ -42,7 +32,7 @@ export class Absence {
 
   readonly changed = new Signal<this, void>(this);
 
-  why: Why = 'unknown';
+  away: Away = 'unknown';
 
   /** See whether the server is there; if not, wait until it is. Rejects where this Lab is on no instance. */
   look(): Promise<void> {
@@ -56,16 +46,13 @@ export class Absence {
       throw new Error(this.platform.trans.__('This Lab does not run on an instance of the platform.'));
     }
     let answer = await this._ask();
-    if (answer === 'none') {
-      await this._askConsole(before);
+    if (isAway(answer)) {
       this.ends.gone();
     }
-    for (let wait = SHORTEST_WAIT_MS; answer === 'none'; wait = Math.min(wait * 1.3, LONGEST_WAIT_MS)) {
+    for (let wait = SHORTEST_WAIT_MS; isAway(answer); wait = Math.min(wait * 1.3, LONGEST_WAIT_MS)) {
+      this._set(answer);
       await new Promise(resolve => setTimeout(resolve, wait));
       answer = await this._ask();
-      if (answer === 'none') {
-        await this._askConsole(before);
-      }
     }
     if (answer !== 'stranger' && answer.started === before.started) {
       this.ends.same();
@@ -78,16 +65,17 @@ export class Absence {
     try {
       return await this.platform.client.identity();
     } catch (error) {
-      const isKnown = error instanceof ApiError && error.status === 403 && error.code.startsWith('MLPLAT');
-      return isKnown ? 'stranger' : 'none';
+      if (!(error instanceof ApiError)) {
+        return 'unknown';
+      }
+      const isOurs = error.code.startsWith('MLPLAT');
+      return isOurs && error.status === 403 ? 'stranger' : error.status === NOT_RUNNING ? 'down' : 'unknown';
     }
   }
 
-  /** The console lies at the same address, and this browser has usually been there: its login is good for this. */
-  private async _askConsole({ console, instance_id: id }: IIdentity): Promise<void> {
-    const why = await statusAt(URLExt.join(console, 'v1/instances', id ?? '')).catch(() => 'unknown' as const);
-    if (why !== this.why) {
-      this.why = why;
+  private _set(away: Away): void {
+    if (away !== this.away) {
+      this.away = away;
       this.changed.emit();
     }
   }
@@ -95,14 +83,6 @@ export class Absence {
   private _watching: Promise<void> | null = null;
 }
 
-async function statusAt(url: string): Promise<Why> {
-  const response = await fetch(url, { headers: { Accept: 'application/json' } });
-  if (response.status === 404) {
-    return 'deleted';
-  }
-  if (!response.ok) {
-    return 'unknown';
-  }
-  const { status } = (await response.json()) as { status: Status };
-  return WHY[status] ?? 'restarting';
+function isAway(answer: Answer): answer is Away {
+  return answer === 'unknown' || answer === 'down';
 }

@@ -15,45 +15,26 @@ import * as React from 'react';
 import { IInstanceModel, IPlatform } from '../tokens';
 import { PlatformProvider, useModel, useTrans } from '../ui/context';
 import { Waiting } from '../ui/feedback';
-import { Absence, type Why } from './absence';
+import { Absence, type Away } from './absence';
 import { leaveDesk, type IDesk } from './documents';
 import type { InstanceModel } from './model';
 
-/** Whether waiting for the server helps. */
-const COMES_BACK: ReadonlySet<Why> = new Set(['unknown', 'restarting']);
-
-function titleOf(trans: TranslationBundle, why: Why): string {
-  const titles: Record<Why, string> = {
-    unknown: trans.__('This instance does not answer'),
-    restarting: trans.__('This instance is being started again'),
-    stopped: trans.__('This instance has stopped'),
-    broken: trans.__('This instance cannot be started'),
-    deleted: trans.__('This instance has been deleted')
-  };
-  return titles[why];
+function titleOf(trans: TranslationBundle, away: Away): string {
+  return away === 'down' ? trans.__('This instance is not running') : trans.__('This instance does not answer');
 }
 
-function wordsOf(trans: TranslationBundle, why: Why): string {
-  const words: Record<Why, string> = {
-    unknown: trans.__('The connection may be broken, or its server has ended.'),
-    restarting: trans.__(
-      'Its server has ended. Running cells and the variables in kernels are lost; your files and open documents are kept.'
-    ),
-    stopped: trans.__(
-      'Your files, the environment and the list of open documents are kept. ' +
-        'Start it again in the console: Lab then opens as it was.'
-    ),
-    broken: trans.__('The console says why, and what can be done. Your files are kept.'),
-    deleted: trans.__(
-      'Its files are gone with it. Your other instances, jobs, images and the storage are in the console.'
-    )
-  };
-  return words[why];
+function wordsOf(trans: TranslationBundle, away: Away): string {
+  return away === 'down'
+    ? trans.__(
+        'It has stopped, or is being started again. Your files, the environment and the open documents are kept. ' +
+          'The console shows how it is, and starts it.'
+      )
+    : trans.__('The connection may be broken, or its server has ended.');
 }
 
 function Title({ absence }: { absence: Absence }): JSX.Element {
   useModel(absence);
-  return <>{titleOf(useTrans(), absence.why)}</>;
+  return <>{titleOf(useTrans(), absence.away)}</>;
 }
 
 function Words({ absence }: { absence: Absence }): JSX.Element {
@@ -61,8 +42,8 @@ function Words({ absence }: { absence: Absence }): JSX.Element {
   useModel(absence);
   return (
     <div className="mlp-form">
-      <p>{wordsOf(trans, absence.why)}</p>
-      {COMES_BACK.has(absence.why) && <Waiting>{trans.__('Lab comes back by itself as soon as it answers.')}</Waiting>}
+      <p>{wordsOf(trans, absence.away)}</p>
+      <Waiting>{trans.__('Lab comes back by itself as soon as it answers.')}</Waiting>
     </div>
   );
 }
@@ -88,7 +69,7 @@ class AbsenceDialog {
     this._dialog = null;
     if (button.accept) {
       const { instance_id: id } = await platform.identity;
-      await platform.openConsole(absence.why === 'deleted' ? '' : `instances/${id}/open`, 'here');
+      await platform.openConsole(`instances/${id}/open`, 'here');
     }
   }
 
