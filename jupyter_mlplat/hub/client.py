@@ -86,9 +86,9 @@ class HubClient:
         """What the Hub says of a start that has just failed."""
         answer = await self._ask("GET", f"{path}/progress")
         events = [line.removeprefix("data:") for line in answer.text.splitlines() if line.startswith("data:")]
-        told = [str(event["message"]) for event in map(json.loads, events) if event.get("failed")]
+        told = [str(event["message"]).partition(": ")[2] for event in map(json.loads, events) if event.get("failed")]
         unknown = "The server did not come up; its log (server.log of the instance) says why."
-        return told[-1].removeprefix("Spawn failed: ") if told else unknown
+        return next(filter(None, told), unknown)
 
     async def stop(self, user: str, name: str) -> None:
         """Stop the server and wait until it is gone; no server is no error."""
