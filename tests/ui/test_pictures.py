@@ -190,7 +190,3 @@ def in_chinese(page: Page, instance: Instance, take: Take) -> None:
     lab.flavor.click()
     expect(page.get_by_role("menuitemradio").first).to_be_visible()
     take(page, "lab-flavors-zh")
-    page.keyboard.press("Escape")
-    lab.show("作业")
-    expect(lab.job_tab("指标").get_by_role("img").first).to_be_visible()
-    take(page, "lab-job-metrics-zh")
