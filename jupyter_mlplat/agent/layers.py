@@ -12,8 +12,10 @@ from jupyter_mlplat.oci.compression import Compressed
 from jupyter_mlplat.oci.layer import Cancelled, write_layer
 from jupyter_mlplat.oci.pipe import Pipe
 from jupyter_mlplat.oci.registry import Registry
+from jupyter_mlplat.oci.upload import UploadLost
 from jupyter_mlplat.oci.upper import Changes, fingerprint, opener, split
 
+_ATTEMPTS = 3
 _WORTH_A_LAYER = 128 << 20
 """Bytes of content from which on a second layer pays."""
 
@@ -47,7 +49,7 @@ class LayerWriter:
     all_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every file has been read: what remains is to be sent."""
 
-    _unread: int = 0
+    _unread: set[int] = field(default_factory=set)
 
     async def write(self, changes: Changes) -> list[WrittenLayer]:
         """The layers, lowest first. SourceChanged where a file does not hold still; what is done then is remembered."""
@@ -55,9 +57,10 @@ class LayerWriter:
         parts = min(self.parallel, max(1, changes.size // _WORTH_A_LAYER)) if changes.members else 0
         self.meter.done, self.meter.total = 0, changes.size
         pieces = await asyncio.to_thread(split, changes, parts) if parts else []
-        self._unread = len(pieces) + 1
-        self._has_read()
-        tasks = [asyncio.create_task(self._layer(piece)) for piece in pieces]
+        self._unread = set(range(len(pieces)))
+        if not pieces:
+            self.all_read.set()
+        tasks = [asyncio.create_task(self._layer(number, piece)) for number, piece in enumerate(pieces)]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -65,19 +68,19 @@ class LayerWriter:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _has_read(self) -> None:
-        self._unread -= 1
+    def _has_read(self, number: int) -> None:
+        self._unread.discard(number)
         if not self._unread:
             self.all_read.set()
 
-    async def _layer(self, changes: Changes) -> WrittenLayer:
+    async def _layer(self, number: int, changes: Changes) -> WrittenLayer:
         key = await asyncio.to_thread(fingerprint, changes)
         known = await self._known(key)
         if known is not None:
             self.meter.add(changes.size)
-            self._has_read()
+            self._has_read(number)
             return known
-        written = await self._upload(changes)
+        written = await self._upload_again(number, changes)
         layer = WrittenLayer(written.digest, written.diff_id, written.size, self.repository)
         await asyncio.to_thread(self.journal.note, key, layer)
         return layer
@@ -95,10 +98,23 @@ class LayerWriter:
                 there = False
         return layer if there else None
 
-    async def _upload(self, changes: Changes) -> Compressed:
+    async def _upload_again(self, number: int, changes: Changes) -> Compressed:
+        """Upload; from the beginning where the registry has lost the first half, as one does that is restarted."""
+        done = self.meter.done
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._upload(number, changes)
+            except UploadLost as lost:
+                failure = lost
+                self._unread.add(number)
+                self.meter.done = done
+                await self.registry.check_room(self.repository)
+        raise failure
+
+    async def _upload(self, number: int, changes: Changes) -> Compressed:
         async with self.registry.upload(self.repository) as upload:
             pipe = Pipe()
-            writing = asyncio.create_task(self._read(changes, pipe))
+            writing = asyncio.create_task(self._read(number, changes, pipe))
             try:
                 await upload.send(aiter(pipe))
                 written = await writing
@@ -108,9 +124,9 @@ class LayerWriter:
             await upload.commit(written.digest)
             return written
 
-    async def _read(self, changes: Changes, pipe: Pipe) -> Compressed:
+    async def _read(self, number: int, changes: Changes, pipe: Pipe) -> Compressed:
         written = await asyncio.to_thread(self._fill, changes, pipe)
-        self._has_read()
+        self._has_read(number)
         return written
 
     def _fill(self, changes: Changes, pipe: Pipe) -> Compressed:

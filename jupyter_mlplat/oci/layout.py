@@ -39,6 +39,11 @@ class Ingest:
         self._layout = layout
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where the blobs lie until they are committed; another process may write there too."""
+        return self._folder
+
     @contextmanager
     def file(self) -> Iterator[BinaryIO]:
         """A file to write a blob into; its `name` is what `add_file` wants. Gone where the writing fails."""

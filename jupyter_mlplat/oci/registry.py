@@ -20,7 +20,7 @@ from jupyter_mlplat.errors import BackendFailure, InvalidInput
 from jupyter_mlplat.oci.manifest import INDEX, MANIFEST, Descriptor, digest_of, hex_of
 from jupyter_mlplat.oci.registry_access import Door, RegistryAccess
 from jupyter_mlplat.oci.registry_answers import failure, refusal, untrusted, worth_another_try
-from jupyter_mlplat.oci.upload import Upload
+from jupyter_mlplat.oci.upload import OCTETS, Upload
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -200,6 +200,14 @@ class Registry:
         except BaseException:
             await upload.cancel()
             raise
+
+    async def check_room(self, repository: str) -> None:
+        """NoSpace where not even a megabyte can be stored: a registry that fills up breaks off without a word."""
+        what = f"a layer of {repository}"
+        begun = await self.send("POST", f"/v2/{repository}/blobs/uploads/", what)
+        url, scope = begun.headers["Location"], f"POST {repository}"
+        sent = await self.send("PATCH", url, what, headers=OCTETS, content=bytes(1 << 20), scope=scope)
+        await self.send("DELETE", sent.headers.get("Location", url), what, scope=scope, allowed=(404, 405))
 
     async def send(
         self,

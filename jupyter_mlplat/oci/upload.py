@@ -8,12 +8,16 @@ import httpx
 
 from jupyter_mlplat.errors import BackendFailure, MlplatError, NotFound
 
-_OCTETS = {"Content-Type": "application/octet-stream"}
+OCTETS = {"Content-Type": "application/octet-stream"}
 _SEGMENT = 32 << 20
 """Bytes that are kept until the registry has them; each segment costs it a sync of its disk."""
 
 _BREAKS = 10
 """How often one segment may break off."""
+
+
+class UploadLost(BackendFailure):
+    """The registry no longer knows an upload that it had begun: the blob must be sent from its beginning."""
 
 
 class Sender(Protocol):
@@ -49,18 +53,21 @@ class Upload:
                 return
             except BackendFailure as broken:
                 failure = broken
-            self._sent = await self._arrived()
+            self._sent = await self._arrived(failure)
             if not begin <= self._sent <= begin + segment.size:
                 break
         raise failure
 
     async def _patch(self, content: Any) -> None:
-        answer = await self._ask("PATCH", headers=_OCTETS, content=content, patient=False)
+        answer = await self._ask("PATCH", headers=OCTETS, content=content, patient=False)
         self._location = answer.headers.get("Location", self._location)
 
-    async def _arrived(self) -> int:
-        """How many bytes the registry has."""
-        answer = await self._ask("GET")
+    async def _arrived(self, failure: BackendFailure) -> int:
+        """How many bytes the registry has, after `failure`."""
+        try:
+            answer = await self._ask("GET")
+        except NotFound as error:
+            raise UploadLost(failure.message) from error
         self._location = answer.headers.get("Location", self._location)
         last = int(answer.headers.get("Range", "0-0").rpartition("-")[2])
         return last + 1 if last else 0
@@ -68,7 +75,7 @@ class Upload:
     async def commit(self, digest: str, rest: bytes = b"") -> None:
         """End the blob with `rest`; it is there under `digest`."""
         query = dict(httpx.URL(self._location).params) | {"digest": digest}
-        headers = {**_OCTETS, "Content-Range": f"{self._sent}-{self._sent + len(rest) - 1}"} if rest else _OCTETS
+        headers = {**OCTETS, "Content-Range": f"{self._sent}-{self._sent + len(rest) - 1}"} if rest else OCTETS
         try:
             await self._ask("PUT", params=query, headers=headers, content=rest)
         except (BackendFailure, NotFound):

@@ -18,6 +18,7 @@ import httpx
 from instances_stage import HOST_ADDRESS, REGISTRY, eventually, image_reference
 from pydantic import SecretStr
 
+import jupyter_mlplat
 from jupyter_mlplat.agent.messages import split_reference
 from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes.agent import Agents
@@ -121,11 +122,7 @@ async def laboratory(folder: Path) -> AsyncIterator[Lab]:
     lab = Lab(f"save-{secrets.token_hex(3)}", folder)
     kubectl("create", "namespace", lab.namespace)
     try:
-
-        async def there() -> bool:
-            return "default" in kubectl("get", "serviceaccount", "-n", lab.namespace, "-o", "name")
-
-        await eventually(there)
+        kubectl("wait", "-n", lab.namespace, "--for=create", "serviceaccount/default", "--timeout=60s")
         yield lab
     finally:
         kubectl("delete", "namespace", lab.namespace, "--wait=false")
@@ -195,6 +192,53 @@ def agent_variables(lab: Lab, settings: KubernetesSettings, node: str, port: int
         "MLPLAT_AGENT_REGISTRY_PASSWORD": password,
     }
     return variables | ({"MLPLAT_AGENT_REGISTRY_CA": str(settings.registry_ca)} if settings.registry_ca else {})
+
+
+def agent_pod(lab: Lab, settings: KubernetesSettings, node: str) -> Json:
+    """An agent as the chart has it, with the code of this checkout."""
+    snapshots = str(NODES / node / SNAPSHOTTER)
+    code = str(Path(jupyter_mlplat.__file__).parent)
+    folders = {SOCKETS: False, snapshots: True, code: True}
+    container = {
+        "name": "agent",
+        "image": f"{REGISTRY}/mlplat/platform:dev",
+        "command": ["python", "-m", "jupyter_mlplat.agent"],
+        "workingDir": str(Path(code).parent),
+        "env": [
+            {"name": name, "value": value}
+            for name, value in (agent_variables(lab, settings, node, settings.agent_port)).items()
+        ],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": settings.agent_port}, "periodSeconds": 1},
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["DAC_READ_SEARCH", "SYS_ADMIN"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [
+            {"name": f"folder{number}", "mountPath": path, "readOnly": readonly}
+            for number, (path, readonly) in enumerate(folders.items())
+        ]
+        + [{"name": "state", "mountPath": "/var/lib/mlplat-agent"}, {"name": "state", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    volumes: list[Json] = [{"name": f"folder{n}", "hostPath": {"path": path}} for n, path in enumerate(folders)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"agent-{node}",
+            "labels": {"app.kubernetes.io/name": "jupyter-mlplat", "app.kubernetes.io/component": "agent"},
+        },
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "containers": [container],
+            "volumes": [*volumes, {"name": "state", "emptyDir": {}}],
+        },
+    }
 
 
 @asynccontextmanager

@@ -15,11 +15,15 @@ import httpx
 import pytest
 import pytest_asyncio
 import zstandard
+from guarded_registry import PASSWORD, USER, guarded_registry, pull_secret
+from pydantic import SecretStr
 from save_stage import (
     SITE,
     Lab,
     Saving,
+    agent_pod,
     known_to_nodes,
+    kubectl,
     laboratory,
     own_registry,
     save_spec,
@@ -28,8 +32,10 @@ from save_stage import (
 
 from jupyter_mlplat.agent.messages import SAVE_PATH
 from jupyter_mlplat.agent.signing import Asked, sign
-from jupyter_mlplat.backends.base import InstanceSpec
-from jupyter_mlplat.backends.kubernetes.images import save_request
+from jupyter_mlplat.backends.base import InstanceSpec, SavedImage
+from jupyter_mlplat.backends.kubernetes.agent import Agents
+from jupyter_mlplat.backends.kubernetes.client import Cluster
+from jupyter_mlplat.backends.kubernetes.images import KubernetesImages, save_request
 from jupyter_mlplat.errors import BackendFailure, Conflict, MlplatError, NotFound
 
 pytestmark = [
@@ -355,3 +361,53 @@ async def test_a_full_registry_says_so(lab: Lab, tmp_path: Path) -> None:
             lab.remove("full")
     finally:
         await asyncio.to_thread(output, ["umount", str(folder / "data")])
+
+
+async def test_a_registry_with_tokens_and_a_certificate_of_its_own(lab: Lab, tmp_path: Path) -> None:
+    with guarded_registry(tmp_path / "guarded") as (registry, authority), known_to_nodes(registry, authority.ca):
+        kubectl("create", "-n", lab.namespace, "-f", "-", stdin=json.dumps(pull_secret(registry.address)).encode())
+        access: dict[str, Any] = {"registry_insecure": False, "registry_user": USER, "images": catalogue(tmp_path, lab)}
+        access |= {"registry_ca": authority.ca, "registry_password": SecretStr(PASSWORD)}
+        async with saving(lab, lab.settings(f"{registry.address}/saved", **access)) as theirs:
+            secrets = {"imagePullSecrets": [{"name": "pull"}]}
+            instance = await started_from(lab, theirs, "guarded", **secrets)
+            await lab.run(instance, CHANGES)
+            saved = await theirs.save(instance, "guarded")
+            child = await lab.start("guardedchild", image=saved.reference, **secrets)
+            assert await lab.run(child, "python3 -c 'import mlplat_test; print(mlplat_test.answer)'") == "42\n"
+            assert "repository:saved/python:pull" in " ".join(authority.asked)
+
+        for wrong, words in (
+            ({"registry_password": SecretStr("wrong")}, "refuses the user platform"),
+            ({"registry_ca": None}, "is not trusted"),
+            ({"registry_user": "", "registry_password": SecretStr("")}, "refuses anonymous use"),
+        ):
+            async with saving(lab, lab.settings(f"{registry.address}/saved", **(access | wrong))) as theirs:
+                with pytest.raises(MlplatError, match=words):
+                    await theirs.save(instance, "wrong")
+        lab.remove("guarded")
+        lab.remove("guardedchild")
+
+
+async def test_agents_in_pods_are_found_on_their_nodes(lab: Lab) -> None:
+    """On node 2, whose containerd and files no process of this machine's node 1 knows."""
+    settings = lab.settings()
+    kubectl("create", "-n", lab.namespace, "-f", "-", stdin=json.dumps(agent_pod(lab, settings, "node2")).encode())
+    wait = ("wait", "-n", lab.namespace, "--for=condition=Ready", "pod/agent-node2", "--timeout=120s")
+    await asyncio.to_thread(kubectl, *wait)
+    cluster = Cluster()
+    images = KubernetesImages(cluster, settings)
+    try:
+        instance = await lab.start("far", node="node2")
+        await lab.run(instance, "echo far > /home/ma-user/far; rm -r /opt/mlplat/env/lib/python3*/site-packages/pip")
+        steps = [step async for step in images.save(save_spec(instance, "far"))]
+        assert isinstance(steps[-1], SavedImage)
+        child = await lab.start("farchild", image=steps[-1].reference)
+        assert await lab.run(child, f"cat /home/ma-user/far; test ! -e {SITE}/pip") == "far\n"
+        with pytest.raises(BackendFailure, match="No node agent is ready on node1"):
+            await Agents(cluster, settings).url("node1")
+    finally:
+        await images.close()
+        await cluster.close()
+        for name in ("far", "farchild"):
+            lab.remove(name)
