@@ -1,7 +1,7 @@
 """Jobs reach the phase that they should, whatever fails and wherever the platform is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from platform_stage import ALICE, BOB, Stage
 
 from jupyter_mlplat.backends import memory
-from jupyter_mlplat.backends.base import JobState
+from jupyter_mlplat.backends.base import Checkpoint, JobObservation, JobSpec, JobState
 from jupyter_mlplat.errors import BackendFailure, NotFound
 from jupyter_mlplat.images.models import ImageFilter
 from jupyter_mlplat.jobs import reconcile, sweep
@@ -292,3 +292,42 @@ async def test_uploads_that_came_to_nothing_are_swept_after_a_day(
     assert [path.name for path in (stage.folder / "bundles").rglob("*") if path.is_file()] == [
         stage.jobs.bundles.folder.path(job.bundle).name
     ]
+
+
+class FindsNoPlace(memory.MemoryJobs):
+    async def start(self, spec: JobSpec) -> AsyncGenerator[Checkpoint, None]:
+        yield Checkpoint("Waits for a node", event="FailedScheduling")
+        await asyncio.Event().wait()
+
+
+async def test_a_job_that_waits_for_its_place_can_be_stopped(stages: Opened) -> None:
+    stage = stages(jobs_are=FindsNoPlace)
+    job = await stage.submit()
+    starting = asyncio.create_task(stage.job_work.reconcile(job.id))
+    async with asyncio.timeout(20):
+        while "FailedScheduling" not in await stage.happened(job.id):  # noqa: ASYNC110 it is in the database
+            await asyncio.sleep(0.01)
+    assert (await stage.jobs.get(ALICE, job.id)).phase_message == "Waits for a node"
+    await stage.jobs.stop(ALICE, job.id)
+    await stage.job_work.pending()
+    await asyncio.wait_for(starting, 20)
+    await stage.settle()
+    assert (await stage.jobs.get(ALICE, job.id)).phase == Phase.TERMINATED
+
+
+class LosesItsPlaceOnce(memory.MemoryJobs):
+    lost = False
+
+    async def observe(self, job_id: str, attempt: int) -> JobObservation:
+        if not self.lost:
+            self.lost = True
+            return JobObservation(JobState.PENDING, "Waits in the queue, place 1 of 1.")
+        return await super().observe(job_id, attempt)
+
+
+async def test_a_job_that_loses_its_place_waits_and_goes_on(stages: Opened) -> None:
+    stage = stages(jobs_are=LosesItsPlaceOnce)
+    job = await ended(stage)
+    assert (job.phase, job.attempt) == (Phase.COMPLETED, 1)
+    told = await stage.happened(job.id)
+    assert told.count("Waiting") == 1 and told.count("Running") == 2

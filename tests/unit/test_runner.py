@@ -435,6 +435,19 @@ while True: time.sleep(1)
 """
 
 
+def test_a_time_limit_ends_the_job(job: Callable[..., Running]) -> None:
+    ended = job("t.py", "import time\nprint('begun', flush=True)\ntime.sleep(600)", time_limit=1).end()
+    assert (ended.state, ended.exit_code) == ("failed", None)
+    assert "time limit of 1 s" in ended.message
+
+
+def test_a_node_of_several_knows_its_rank_and_writes_its_own_log(job: Callable[..., Running]) -> None:
+    running = job("t.sh", "echo rank $RANK of $WORLD_SIZE at $MASTER_ADDR", node=1, hosts=["first", "second"])
+    assert running.end().state == "completed"
+    assert "rank 1 of 2 at first\n" in running.folder.log(1).read_text()
+    assert not running.folder.log(0).exists()
+
+
 def test_a_script_that_will_not_stop_is_killed(job: Callable[..., Running]) -> None:
     running = job("t.py", STUBBORN)
     until(lambda: "pid " in running.log)
