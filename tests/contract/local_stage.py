@@ -127,7 +127,7 @@ class LocalStage(Stage):
         fill(self._folder(spec) / "env", {package: version})
 
     async def installed(self, spec: InstanceSpec) -> set[str]:
-        return {package.name for package in installed(self._folder(spec) / "env")}
+        return {name for name, _ in installed(self._folder(spec) / "env")}
 
     async def stored(self) -> set[str]:
         images = self._data / "images"

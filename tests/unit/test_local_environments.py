@@ -230,7 +230,7 @@ def test_packages_are_read_without_python(tmp_path):
     fill(tmp_path, {"zeta": "1.0", "Alpha_one": "2.0rc1"})
     (tmp_path / SITE / "broken-1.dist-info").mkdir()
     (tmp_path / SITE / "broken-1.dist-info" / "METADATA").write_bytes(b"\xff\xfe nonsense")
-    assert [(package.name, package.version) for package in installed(tmp_path)] == [
+    assert list(installed(tmp_path)) == [
         ("Alpha_one", "2.0rc1"),
         ("zeta", "1.0"),
     ]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ from local_image_stage import SITE, catalog_of, contents, fill, make_image, save
 from pydantic import TypeAdapter
 
 from jupyter_mlplat.backends.base import SavedImage
-from jupyter_mlplat.backends.local import presets, saving
+from jupyter_mlplat.backends.local import apart, presets, saving
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.pip_settings import environment_settings, parse_settings, uv_options
+from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
+from jupyter_mlplat.core.proc import Process, command_of, rows
+from jupyter_mlplat.core.processes import gone
 from jupyter_mlplat.errors import BackendFailure, Conflict, NoSpace
 from jupyter_mlplat.images.models import ImageName, ImageTag
 from jupyter_mlplat.oci.layout import Ingest, Layout
@@ -131,7 +135,9 @@ async def test_a_preset_is_built_once_and_its_tree_is_that_of_its_layers(wheels,
     elsewhere = Place(tmp_path / "elsewhere")
     await elsewhere.environments.prepare(preset.digest)
     adopted, unpacked = (each.environments.trees.environment(preset.digest) for each in (place, elsewhere))
-    assert contents(adopted) == contents(unpacked)
+    files = [contents(environment) for environment in (adopted, unpacked)]
+    made_afresh = [each.pop("pyvenv.cfg")[-1] for each in files]
+    assert files[0] == files[1] and made_afresh[0] == made_afresh[1]
     assert not [path for path in (tmp_path / "data" / "trees").iterdir() if path.name.startswith("build-")]
 
 
@@ -241,10 +247,12 @@ async def test_a_save_cancelled_while_it_is_listed_is_taken_back(place, digest, 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
 async def test_a_save_given_up_leaves_nothing(place, digest, how):
     env = await place.instance(digest)
-    add_random(env, 32)
+    add_random(env, 300)
     listed = place.layout.entries()
     steps = place.images.save(save_spec(digest))
-    assert not isinstance(await anext(steps), SavedImage)
+    while not (step := await anext(steps)).done:
+        assert not isinstance(step, SavedImage)
+    assert len(workers(place.data)) == 1
     if how == "closed":
         await steps.aclose()
     else:
@@ -253,6 +261,7 @@ async def test_a_save_given_up_leaves_nothing(place, digest, how):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+    assert not workers(place.data)
     place.assert_nothing_under_way()
     assert place.layout.entries() == listed
     assert (await save(place.images, save_spec(digest)))[0].digest != digest
@@ -274,6 +283,15 @@ async def test_saves_of_one_instance_wait_for_each_other(place, digest):
     assert [step async for step in second][-1].digest != last.digest
 
 
+def write(place, digest, env):
+    """Save in this very process; the image is listed."""
+    recipe = Recipe(env, digest, "alice/mine:1", "mine", "1", "", "alice", datetime.now(UTC))
+    with place.layout.ingest() as ingest:
+        written = ImageWriter(place.layout, place.environments.trees, ingest).write(recipe, Meter())
+        ingest.commit(written.descriptor, recipe.ref)
+    return written
+
+
 async def test_an_environment_that_changes_is_saved_once_it_holds_still(place, digest, monkeypatch):
     env = await place.instance(digest)
     fill(env, {"gamma": "3.0"})
@@ -286,8 +304,8 @@ async def test_an_environment_that_changes_is_saved_once_it_holds_still(place, d
         return written
 
     monkeypatch.setattr(saving, "write_layer", installing_meanwhile)
-    saved, _ = await save(place.images, save_spec(digest))
-    assert {package.name for package in saved.packages} >= {"gamma", "delta"}
+    saved = await asyncio.to_thread(write, place, digest, env)
+    assert {name for name, _ in saved.packages} >= {"gamma", "delta"}
     other = await place.instance(saved.digest, "i-2")
     assert (other / SITE / "delta" / "fast.so").exists()
 
@@ -305,7 +323,7 @@ async def test_an_environment_that_never_holds_still_is_not_saved(place, digest,
     monkeypatch.setattr(saving, "write_layer", always_installing)
     monkeypatch.setattr(saving, "_QUIET_SECONDS", 0.001)
     with pytest.raises(Conflict, match="keeps changing"):
-        await save(place.images, save_spec(digest))
+        await asyncio.to_thread(write, place, digest, env)
     place.assert_nothing_under_way()
     assert place.layout.find("alice/mine:1") is None
 
@@ -353,33 +371,36 @@ sys.path.insert(0, sys.argv[3])
 from local_image_stage import save_spec
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
-from jupyter_mlplat.oci import layer
-real = layer._Tape._copy
-def copy(self, path, descriptor, left):
-    real(self, path, descriptor, left // 2)
-    print("half way", flush=True)
-    sys.stdin.read()
-layer._Tape._copy = copy
 async def main():
     images = LocalImages(Path(sys.argv[1]), Environments(Path(sys.argv[1]), background=False), ())
     async for step in images.save(save_spec(sys.argv[2])):
-        pass
+        if 0 < step.done < step.total:
+            print("half way", flush=True)
 asyncio.run(main())
 """
 
 
+def workers(data: Path) -> set[Process]:
+    """The processes that work on the images of a data folder."""
+    found = ((row.process, command_of(row.process.pid)) for row in rows())
+    return {process for process, words in found if apart.WORKER in words and str(data) in words[-1]}
+
+
 async def test_a_save_killed_half_way_lists_nothing_and_is_collected(place, digest):
     env = await place.instance(digest)
-    add_random(env, 16)
+    add_random(env, 300)
     listed, blobs = place.layout.entries(), set(place.layout.blobs.iterdir())
 
     def kill_half_way():
         command = [sys.executable, "-c", KILLED, str(place.data), digest, str(Path(__file__).parent)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout.readline() == b"half way\n"
+            working = workers(place.data)
             os.kill(process.pid, signal.SIGKILL)
+        return working
 
-    await asyncio.to_thread(kill_half_way)
+    working = await asyncio.to_thread(kill_half_way)
+    assert len(working) == 1 and await gone(working, 10), "what worked for the platform ended with it"
     assert place.layout.entries() == listed
     assert len(list((place.layout.root / "ingest").iterdir())) == 1
     assert await place.images.collect({digest}) > 0

@@ -3,12 +3,16 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-from jupyter_mlplat.backends.local.trees import Progress, Trees
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.local.apart import apart
+from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.oci.layout import Layout
 
 _T = TypeVar("_T")
@@ -29,15 +33,28 @@ class Environments:
         self.layout = Layout(data_dir / "images")
         self.trees = Trees(data_dir / "trees", self.layout)
         self._background = background
+        self._unpacking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._upkeep: dict[str, subprocess.Popen[bytes]] = {}
         self.trees.clean()
 
-    async def prepare(self, digest: str, progress: Progress = lambda _done, _total: None) -> None:
-        """Unpack an image, where that has not been done. `progress` is called from another thread, in bytes.
+    async def prepare(self, digest: str) -> None:
+        """`unpack` without a word."""
+        async with aclosing(self.unpack(digest)) as progress:
+            async for _ in progress:
+                pass
+
+    async def unpack(self, digest: str) -> AsyncGenerator[Checkpoint, None]:
+        """Unpack an image where that has not been done, in a process of its own; yields progress in bytes.
 
         NotFound, Conflict (it does not fit this machine), NoSpace.
         """
-        await in_thread(lambda: self.trees.prepare(digest, progress))
+        async with self._unpacking[digest]:
+            if not await in_thread(lambda: self.trees.is_ready(digest)):
+                work = apart("unpack", layout=self.layout.root, trees=self.trees.root, digest=digest)
+                async with aclosing(work) as steps:
+                    async for step in steps:
+                        if isinstance(step, Checkpoint):
+                            yield step
         self.keep_up(digest)
 
     async def clone(self, digest: str, target: Path) -> None:
@@ -45,6 +62,7 @@ class Environments:
 
         The folder appears when it is complete. AlreadyExists where there is one; and all that `prepare` raises.
         """
+        await self.prepare(digest)
         await in_thread(lambda: self.trees.clone(digest, target))
         self.keep_up(digest)
 

@@ -4,27 +4,25 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, PresetImage, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
+from jupyter_mlplat.backends.local.apart import apart
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
 from jupyter_mlplat.backends.local.interpreter import MACHINE
 from jupyter_mlplat.backends.local.packages import installed
 from jupyter_mlplat.backends.local.presets import Preset
-from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, ImageWriter, Meter, Recipe, Written
+from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, Recipe, Written
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.oci.layout import Ingest
 from jupyter_mlplat.oci.manifest import Descriptor
 
 _OURSELVES = "jupyter-mlplat"
-
-_PERIOD = 0.2
-"""Seconds between two reports of progress."""
 
 
 class LocalImages(ImageBackend):
@@ -67,19 +65,9 @@ class LocalImages(ImageBackend):
                             yield checkpoint
                     digest = await in_thread(lambda: self._layout.find(preset.ref))
         if digest is not None:
-            async with aclosing(self._unpack(digest)) as checkpoints:
+            async with aclosing(self._environments.unpack(digest)) as checkpoints:
                 async for checkpoint in checkpoints:
                     yield checkpoint
-
-    async def _unpack(self, digest: str) -> AsyncGenerator[Checkpoint, None]:
-        meter = Meter(message="Unpacking the image")
-
-        def progress(done: int, total: int) -> None:
-            meter.done, meter.total = done, total
-
-        async with aclosing(_watch(self._environments.prepare(digest, progress), meter)) as checkpoints:
-            async for checkpoint in checkpoints:
-                yield checkpoint
 
     async def _build(self, preset: Preset) -> AsyncGenerator[Checkpoint, None]:
         """Install what the preset says, write it to the store, and keep what was installed as the image's tree."""
@@ -114,24 +102,22 @@ class LocalImages(ImageBackend):
                 if isinstance(step, Checkpoint):
                     yield step
                 else:
-                    yield SavedImage(step.digest, spec.instance.image_digest, step.size, step.added, step.packages)
+                    packages = tuple(_packages(step.packages))
+                    yield SavedImage(step.digest, spec.instance.image_digest, step.size, step.added, packages)
 
     async def _write(self, recipe: Recipe) -> AsyncGenerator[Checkpoint | Written, None]:
         """Progress, then the image, which is safe from `collect` until the caller goes on."""
         pins = [recipe.parent] if recipe.parent else []
-        meter = Meter(message="Looking for changed files")
-        done: list[Written] = []
         async with self._ingest(*pins) as ingest:
-            writer = ImageWriter(self._layout, self._environments.trees, ingest)
-
-            async def write() -> None:
-                done.append(await in_thread(lambda: writer.write(recipe, meter)))
-
-            async with aclosing(_watch(write(), meter)) as checkpoints:
-                async for checkpoint in checkpoints:
-                    yield checkpoint
-            await self._list(ingest, done[0].descriptor, recipe.ref)
-            yield done[0]
+            places = {"layout": self._layout.root, "trees": self._environments.trees.root, "ingest": ingest.folder}
+            async with aclosing(apart("write", **places, recipe=recipe.to_json())) as steps:
+                async for step in steps:
+                    if isinstance(step, Checkpoint):
+                        yield step
+                    else:
+                        written = Written.from_document(step)
+            await self._list(ingest, written.descriptor, recipe.ref)
+            yield written
 
     async def _list(self, ingest: Ingest, image: Descriptor, ref: str) -> None:
         """Commit the image. Broken off, it is taken back: nobody has heard of it."""
@@ -153,9 +139,9 @@ class LocalImages(ImageBackend):
     async def packages(self, digest: str) -> list[Package]:
         listed = await in_thread(lambda: self._label(digest, PACKAGES_LABEL))
         if listed is not None:
-            return [Package(name=name, version=version) for name, version in json.loads(listed)]
+            return _packages(json.loads(listed))
         await self._environments.prepare(digest)
-        return list(await in_thread(lambda: installed(self._environments.trees.environment(digest))))
+        return _packages(await in_thread(lambda: installed(self._environments.trees.environment(digest))))
 
     def _label(self, digest: str, name: str) -> str | None:
         return self._layout.config(self._layout.manifest(digest)).labels.get(name)
@@ -168,6 +154,10 @@ class LocalImages(ImageBackend):
         built = {digest for preset in self._presets if (digest := self._layout.find(preset.ref))}
         freed, staying = self._layout.collect(keep | built)
         return freed + self._environments.trees.collect(staying)
+
+
+def _packages(listed: Iterable[tuple[str, str]]) -> list[Package]:
+    return [Package(name=name, version=version) for name, version in listed]
 
 
 def _recipe(spec: SaveSpec, environment: Path) -> Recipe:
@@ -188,22 +178,3 @@ def _recipe(spec: SaveSpec, environment: Path) -> Recipe:
             "mlplat.instance.name": spec.instance.name,
         },
     )
-
-
-async def _watch(work: Awaitable[None], meter: Meter) -> AsyncGenerator[Checkpoint, None]:
-    """Run `work`, telling the meter's progress as it goes. Given up, the work is told so and waited for."""
-    running = asyncio.ensure_future(work)
-    told: tuple[int, int, str] | None = None
-    try:
-        while not running.done():
-            await asyncio.wait([running], timeout=_PERIOD)
-            state = (meter.done, meter.total, meter.message)
-            if state != told:
-                told = state
-                yield Checkpoint(meter.message, done=meter.done, total=meter.total)
-        running.result()
-    finally:
-        if not running.done():
-            meter.cancelled.set()
-            await asyncio.wait([running])
-            running.cancelled() or running.exception()

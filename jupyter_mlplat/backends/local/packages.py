@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from jupyter_mlplat.images.models import Package
+Package = tuple[str, str]
+"""Name and version."""
 
 _HEADERS = 1 << 14
 
 
 def installed(environment: Path) -> tuple[Package, ...]:
     """The packages in `environment`, by name; those whose metadata cannot be read are left out."""
-    found = {_normal(package.name): package for package in _read_all(environment)}
+    found = {_normal(package[0]): package for package in _read_all(environment)}
     return tuple(found[name] for name in sorted(found))
 
 
@@ -29,7 +30,7 @@ def _read(metadata: Path) -> Package | None:
     except OSError:
         return None
     name, version = headers.get("Name"), headers.get("Version")
-    return Package(name=str(name), version=str(version)) if name and version else None
+    return (str(name), str(version)) if name and version else None
 
 
 def _normal(name: str) -> str:

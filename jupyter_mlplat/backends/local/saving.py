@@ -1,21 +1,21 @@
 """Turns an environment into an image of the store: its layer, its config, its manifest."""
 
 import json
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from jupyter_mlplat.backends.local import interpreter
-from jupyter_mlplat.backends.local.packages import installed
+from jupyter_mlplat.backends.local.packages import Package, installed
 from jupyter_mlplat.backends.local.snapshot import PREFIX, Changes, Snapshot, compare, members, same_files, take
 from jupyter_mlplat.backends.local.trees import Trees, origin_of
 from jupyter_mlplat.errors import BackendFailure, Conflict
-from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.oci.disk import no_space_in_words
-from jupyter_mlplat.oci.layer import Cancelled, SourceChanged, write_layer
+from jupyter_mlplat.oci.layer import SourceChanged, write_layer
 from jupyter_mlplat.oci.layout import Ingest, Layout
 from jupyter_mlplat.oci.manifest import CONFIG, LAYER, MANIFEST, Descriptor, ImageConfig, Manifest
 
@@ -29,21 +29,23 @@ _PATIENCE = 120
 
 @dataclass
 class Meter:
-    """How far the writing is, in bytes of file content; read by one thread while another writes."""
+    """How far the writing is, in bytes of file content; `told` hears of each move."""
 
+    message: str = ""
+    told: Callable[["Meter"], None] = lambda _: None
     done: int = 0
     total: int = 0
-    message: str = ""
-    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self) -> None:
+        self.told(self)
 
     def add(self, count: int) -> None:
-        """Count written bytes. Raises Cancelled where nobody waits for the image any more."""
         self.done += count
-        self.check()
+        self.told(self)
 
-    def check(self) -> None:
-        if self.cancelled.is_set():
-            raise Cancelled
+    def begin(self, message: str, total: int = 0) -> None:
+        self.message, self.done, self.total = message, 0, total
+        self.told(self)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ class Recipe:
     author: str
     created: datetime
     labels: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def parse(cls, text: str) -> "Recipe":
+        facts = json.loads(text)
+        moved = {"environment": Path(facts["environment"]), "created": datetime.fromisoformat(facts["created"])}
+        return cls(**facts | moved)
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,14 @@ class Written:
     def digest(self) -> str:
         return self.descriptor.digest
 
+    def document(self) -> dict[str, Any]:
+        return {**vars(self), "descriptor": self.descriptor.document()}
+
+    @classmethod
+    def from_document(cls, facts: dict[str, Any]) -> "Written":
+        packages = tuple((name, version) for name, version in facts["packages"])
+        return cls(Descriptor.parse(facts["descriptor"]), facts["size"], facts["added"], packages)
+
 
 @dataclass(frozen=True)
 class _Layer:
@@ -85,7 +104,7 @@ class _Layer:
 
 
 class ImageWriter:
-    """Blocking: runs in a thread, watched through a `Meter`."""
+    """Blocking; tells a `Meter` how far it is."""
 
     def __init__(self, layout: Layout, trees: Trees, ingest: Ingest) -> None:
         self._layout = layout
@@ -95,7 +114,7 @@ class ImageWriter:
     def write(self, recipe: Recipe, meter: Meter) -> Written:
         """Write the image, which is there once the ingest commits it.
 
-        NoSpace, Conflict (the environment does not hold still), Cancelled.
+        NoSpace, Conflict (the environment does not hold still).
         """
         if recipe.parent is not None:
             self._trees.prepare(recipe.parent)
@@ -121,8 +140,7 @@ class ImageWriter:
     def _layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
         before = take(recipe.environment)
         changes = self._changes(recipe, before)
-        meter.done, meter.total = 0, changes.size
-        meter.message = _left_out(before) or "Writing changed files"
+        meter.begin(_left_out(before) or "Writing changed files", changes.size)
         if not changes:
             return None
         with self._ingest.file() as file:
@@ -179,7 +197,7 @@ def _labels(recipe: Recipe, packages: tuple[Package, ...]) -> dict[str, str]:
         f"{_OCI}authors": recipe.author,
         f"{_OCI}created": recipe.created.isoformat(),
         interpreter.PYTHON_LABEL: interpreter.PYTHON,
-        PACKAGES_LABEL: json.dumps([[package.name, package.version] for package in packages]),
+        PACKAGES_LABEL: json.dumps(packages),
     }
     if recipe.parent is not None:
         labels[f"{_OCI}base.digest"] = recipe.parent
@@ -188,11 +206,10 @@ def _labels(recipe: Recipe, packages: tuple[Package, ...]) -> dict[str, str]:
 
 def _wait_until_still(environment: Path, meter: Meter, path: str) -> None:
     """Return once two looks at the environment agree, or when patience ends."""
-    meter.message = f"Waiting until the environment holds still ({path} has changed)"
+    meter.begin(f"Waiting until the environment holds still ({path} has changed)")
     before = take(environment)
     for _ in range(_PATIENCE):
-        meter.cancelled.wait(_QUIET_SECONDS)
-        meter.check()
+        time.sleep(_QUIET_SECONDS)
         now = take(environment)
         if now.same_as(before):
             return

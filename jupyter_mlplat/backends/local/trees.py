@@ -49,6 +49,10 @@ class Trees:
         self._trash.mkdir(parents=True, exist_ok=True)
         self._indexes: dict[str, Snapshot] = {}
 
+    @property
+    def root(self) -> Path:
+        return self._root
+
     def folder(self, digest: str) -> Path:
         return self._root / hex_of(digest)
 

@@ -1,0 +1,96 @@
+"""The program that works on images beside the platform.
+
+`python -m jupyter_mlplat.backends.local.worker PARENT VERB ARGUMENTS`: PARENT is the pid of the process that started
+it, with which it ends; ARGUMENTS is a JSON object. It says what it does in lines of JSON: progress (`message`, `done`,
+`total`), last `result`, or an `error` of `jupyter_mlplat.errors` with its `message`. SIGTERM ends it in good order.
+
+Imports are kept few: they are part of the time that a save takes.
+"""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
+from jupyter_mlplat.backends.local.trees import Trees
+from jupyter_mlplat.core.proc import end_with
+from jupyter_mlplat.errors import MlplatError
+from jupyter_mlplat.oci.layout import Ingest, Layout
+
+_PERIOD = 0.2
+"""Seconds between two reports of progress."""
+
+
+class Voice:
+    """Tells progress: what is new, but not every byte."""
+
+    def __init__(self) -> None:
+        self._told = ("", -1, -1)
+        self._at = 0.0
+
+    def progress(self, message: str, done: int, total: int, *, now: bool = False) -> None:
+        state = (message, done, total)
+        due = now or message != self._told[0] or time.monotonic() - self._at >= _PERIOD
+        if due and state != self._told:
+            self._told, self._at = state, time.monotonic()
+            say(message=message, done=done, total=total)
+
+
+def say(**words: Any) -> None:
+    print(json.dumps(words), flush=True)
+
+
+def write(layout: str, trees: str, ingest: str, recipe: str) -> dict[str, Any]:
+    """Write an image into a folder of `ingest/` that the caller holds and will commit; the `Written` as JSON."""
+    store, voice = Layout(Path(layout)), Voice()
+    meter = Meter("Looking for changed files", lambda it: voice.progress(it.message, it.done, it.total))
+    meter.tell()
+    writer = ImageWriter(store, Trees(Path(trees), store), Ingest(store, Path(ingest)))
+    written = writer.write(Recipe.parse(recipe), meter)
+    voice.progress(meter.message, meter.done, meter.total, now=True)
+    return written.document()
+
+
+def unpack(layout: str, trees: str, digest: str) -> dict[str, Any]:
+    """Unpack an image where that has not been done."""
+    voice, message = Voice(), "Unpacking the image"
+    voice.progress(message, 0, 0)
+    unpacking = Trees(Path(trees), Layout(Path(layout)))
+    unpacking.prepare(digest, lambda done, total: voice.progress(message, done, total, now=done == total))
+    return {}
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"write": write, "unpack": unpack}
+
+
+def main(parent: str, verb: str, arguments: str) -> None:
+    end_with(int(parent))
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        say(result=VERBS[verb](**json.loads(arguments)))
+    except MlplatError as error:
+        say(error=type(error).__name__, message=error.message)
+    finally:
+        _finish_removals()
+
+
+def _leave(*_: object) -> None:
+    """Once only: nothing breaks off the clearing away."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
+def _finish_removals() -> None:
+    """Folders that were discarded are being removed by threads that would end with us."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
