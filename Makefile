@@ -4,7 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := .venv/.lab
 
-.PHONY: setup up down demo test check format lock screenshots bench-embedded clean
+# of scripts/build_images.py, for `make images`: --registry HOST:PORT, --local-base, … ; and what the tests take
+IMAGES_OPTIONS ?=
+TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
+
+.PHONY: setup up down demo test test-kubernetes images check format lock screenshots bench-embedded clean
 
 setup: $(READY) $(LAB)
 
@@ -33,6 +37,15 @@ demo: setup
 test: setup
 	npm test
 	$(BIN)/python -m pytest tests/unit tests/contract tests/http tests/hub tests/system tests/ui
+
+images: setup
+	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
+
+test-kubernetes: setup
+	test -n "$$KUBECONFIG" -a -n "$$MLPLAT_REGISTRY" -a -n "$$MLPLAT_HOST_ADDRESS" || \
+	  { echo "There is no cluster to test on: set KUBECONFIG, MLPLAT_REGISTRY and MLPLAT_HOST_ADDRESS." >&2; exit 1; }
+	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
+	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest tests/kubernetes
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -25,7 +25,7 @@ CHART = Path(__file__).parent.parent.parent / "hub" / "chart"
 NAME = "mlplat"
 PEOPLE = ("alice", "bob", "ada")
 ADMIN = "ada"
-INSTALL_SECONDS = 300
+INSTALL_SECONDS = 180
 
 FLAVORS = """
 [[flavor]]
@@ -140,6 +140,7 @@ categories = ["CPU", "GPU", "ASCEND"]
 default = true
 reference = "{images.python}"
 """
+    little = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
     runtime = Path(os.environ.get("MLPLAT_TEST_RUNTIME", "/run/mlplat-cluster"))
     containerd = Path(os.environ.get("MLPLAT_TEST_CONTAINERD", "/var/lib/mlplat-cluster"))
     return {
@@ -149,12 +150,16 @@ reference = "{images.python}"
         "images": preset,
         "flavors": FLAVORS,
         "users": {"workSize": "1Gi", "scratchSize": "1Gi"},
-        "hub": {"logins": {user: hashlib.sha256(token.encode()).hexdigest() for user, token in logins.items()}},
-        "platform": {"admins": [ADMIN], "settings": {"MLPLAT_KUBERNETES_PATIENCE": "PT20S"}},
-        "proxy": {"service": {"type": "NodePort", "nodePort": int(url.rpartition(":")[2])}},
-        "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi"}},
+        "hub": {
+            "resources": little,
+            "logins": {user: hashlib.sha256(token.encode()).hexdigest() for user, token in logins.items()},
+        },
+        "platform": {"admins": [ADMIN], "resources": little, "settings": {"MLPLAT_KUBERNETES_PATIENCE": "PT20S"}},
+        "proxy": {"resources": little, "service": {"type": "NodePort", "nodePort": int(url.rpartition(":")[2])}},
+        "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
         "agent": {
+            "resources": little,
             "socket": f"{runtime}/$(NODE_NAME)/containerd.sock",
             "socketFolder": str(runtime),
             "snapshotRoot": f"{containerd}/$(NODE_NAME)/containerd/io.containerd.snapshotter.v1.overlayfs",
