@@ -42,7 +42,11 @@ def in_formats() -> set[str]:
 USED = in_templates() | in_states() | in_formats() | set(SPOKEN_BY_SCRIPTS) | PASSED_ON
 TABLE = json.loads(CONSOLE.joinpath("translations", f"{CHINESE}.json").read_text(encoding="utf-8"))
 KEPT_ENGLISH = {"CPU", "GPU", "Ascend NPU"}
-FROM_THE_API = {text for text in TABLE if text.startswith(("applies ", "restarts ", "this machine ", "too few ", "all accelerators "))}
+FROM_THE_API = {
+    text
+    for text in TABLE
+    if text.startswith(("applies ", "restarts ", "this machine ", "too few ", "all accelerators "))
+}
 
 
 def test_every_text_is_translated() -> None:
