@@ -116,7 +116,6 @@ def test_a_node_is_silent_after_the_grace_period_only_where_its_kubelet_says_not
     assert nodes.is_silent(node(ready="Unknown"), at, grace)
     assert not nodes.is_silent(node(ready="Unknown"), at - timedelta(seconds=1), grace)
     assert not nodes.is_silent(node(ready="False"), at, grace)
-    assert nodes.is_silent(None, at, grace)
 
 
 def test_the_cluster_vouches_for_a_dead_node_by_a_taint() -> None:
@@ -124,4 +123,3 @@ def test_the_cluster_vouches_for_a_dead_node_by_a_taint() -> None:
     assert nodes.known_dead(
         node(spec={"taints": [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]})
     )
-    assert nodes.known_dead(None)

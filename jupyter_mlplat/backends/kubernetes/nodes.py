@@ -22,18 +22,16 @@ def silent_since(node: Json) -> datetime | None:
     return moment(condition["lastTransitionTime"])
 
 
-def is_silent(node: Json | None, now: datetime, grace: timedelta) -> bool:
-    """Whether a node is gone from the cluster, or has not been heard of for `grace`."""
-    if node is None:
-        return True
+def is_silent(node: Json, now: datetime, grace: timedelta) -> bool:
+    """Whether a node has not been heard of for `grace`."""
     since = silent_since(node)
     return since is not None and now - since >= grace
 
 
-def known_dead(node: Json | None) -> bool:
+def known_dead(node: Json) -> bool:
     """Whether the cluster itself vouches that nothing runs there any more."""
-    taints = (node or {}).get("spec", {}).get("taints") or []
-    return node is None or any(taint.get("key") in (OUT_OF_SERVICE, SHUT_DOWN) for taint in taints)
+    taints = node["spec"].get("taints") or []
+    return any(taint.get("key") in (OUT_OF_SERVICE, SHUT_DOWN) for taint in taints)
 
 
 def kubelet_address(node: Json) -> tuple[str, int]:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_mlplat.backends.kubernetes import nodes
-from jupyter_mlplat.backends.kubernetes.client import Cluster, path_of
+from jupyter_mlplat.backends.kubernetes.client import CORE, Cluster, path_of
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.backends.kubernetes.watch import World
-from jupyter_mlplat.errors import BackendFailure, Conflict
+from jupyter_mlplat.errors import BackendFailure, Conflict, NotFound
 
 Json = dict[str, Any]
 
@@ -23,16 +23,21 @@ class Removal:
 
     def __init__(self, cluster: Cluster, world: World, settings: KubernetesSettings) -> None:
         self._cluster, self._world, self._settings = cluster, world, settings
+        self._missing: dict[str, datetime] = {}
 
     def lost_since(self, pod: Json) -> str | None:
         """Why a pod counts as lost: its node is gone or has been silent for longer than the grace period."""
         name = pod["spec"].get("nodeName")
         if not name:
             return None
-        node = self._world.nodes.objects.get(name)
-        if not nodes.is_silent(node, datetime.now(UTC), self._settings.node_grace):
-            return None
-        return f"its node {name} {'is gone' if node is None else 'does not answer any more'}"
+        node, now = self._world.nodes.objects.get(name), datetime.now(UTC)
+        if node is None:
+            # the watch of the nodes may be a little behind that of the pods
+            missing = now - self._missing.setdefault(name, now)
+            return f"its node {name} is gone" if missing >= self._settings.node_grace else None
+        self._missing.pop(name, None)
+        silent = nodes.is_silent(node, now, self._settings.node_grace)
+        return f"its node {name} does not answer any more" if silent else None
 
     async def remove(self, pod_name: str) -> None:
         """End the pod in good order and wait until it is gone; no pod is no error.
@@ -63,8 +68,11 @@ class Removal:
             return  # another pod of that name by now; the watch will tell
 
     async def _check_fence(self, name: str) -> None:
-        node = self._world.nodes.objects.get(name)
-        if node is None or nodes.known_dead(node):
+        try:
+            node = await self._cluster.get(f"{CORE}/nodes/{name}")
+        except NotFound:
+            return
+        if nodes.known_dead(node):
             return
         if await _answers(*nodes.kubelet_address(node)):
             raise BackendFailure(
