@@ -112,6 +112,10 @@ def token_server(authority: Authority) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            """Containerd asks so first; who does not speak OAuth 2 says 404."""
+            self.send_error(404)
+
         def log_message(self, *_: object) -> None:
             pass
 
