@@ -302,7 +302,8 @@ def test_an_upgrade_and_its_rollback_lose_nothing(release: Release, alice: Clien
     address = f"{release.url}/services/mlplat/v1/instances"
     watcher = Watcher(release.url, alice.profile.token)
     caller = Caller(lambda: httpx.get(address, headers=headers, timeout=10))
-    with release.browser("alice") as browser, release.lab(alice, alices_instance).kernel() as kernel:
+    lab = release.lab(alice, alices_instance)
+    with release.browser("alice") as browser, lab.kernel() as kernel:
         kernel.run("x = 41")
         browser.get("/services/mlplat/").raise_for_status()
         before = {pod["metadata"]["uid"] for pod in release.pods("platform")}
@@ -315,7 +316,7 @@ def test_an_upgrade_and_its_rollback_lose_nothing(release: Release, alice: Clien
         until(lambda: quota_of(alice) == 10, "every replica has the old quota again")
         caller.close()
         assert browser.get("/services/mlplat/", follow_redirects=False).status_code == 200
-        assert kernel.run("print(x + 1)").strip() == "42"
+        assert lab.connect(kernel.id).run("print(x + 1)").strip() == "42"
     assert alice.instances.get(renamed.id).name == "renamed"
     assert (caller.failures, caller.answers > 20) == ([], True)
     last = alice.instances.events(alices_instance.id)[-1].id
@@ -347,3 +348,12 @@ def test_a_hub_that_is_replaced_keeps_servers_and_logins(
 def test_an_administrator_is_one_by_the_values(release: Release) -> None:
     with release.client(ADMIN) as admin:
         assert admin.me().admin
+
+
+def test_an_uninstall_keeps_what_people_have(release: Release, alice: Client, alices_instance: Instance) -> None:
+    before = release.secret("cookie-secret")
+    release.helm("uninstall", NAME, "--wait")
+    release.upgrade()
+    assert release.secret("cookie-secret") == before
+    until(lambda: alice.instances.get(alices_instance.id).status is Status.RUNNING, "the instance is known and runs")
+    assert release.lab(alice, alices_instance).http.get("/files/kept.txt").text == "still here"
