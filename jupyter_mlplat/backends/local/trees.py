@@ -32,7 +32,8 @@ Progress = Callable[[int, int], None]
 
 COMPILED = "compiled"
 
-_REMEMBERED = 8
+_REMEMBERED = 20_000
+"""How many names the remembered indexes may have together, at some 500 bytes each; the latest stays in any case."""
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -66,7 +67,7 @@ class Trees:
         """What the image's environment holds; the image is prepared."""
         if digest not in self._indexes:
             self._indexes[digest] = Snapshot.load(self.folder(digest) / "index.json")
-            while len(self._indexes) > _REMEMBERED:
+            while len(self._indexes) > 1 and sum(len(each.entries) for each in self._indexes.values()) > _REMEMBERED:
                 self._indexes.pop(next(iter(self._indexes)))
         return self._indexes[digest]
 

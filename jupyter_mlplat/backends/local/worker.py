@@ -22,12 +22,12 @@ from jupyter_mlplat.core.proc import end_with
 from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.oci.layout import Ingest, Layout
 
-_PERIOD = 0.2
+_PERIOD = 0.5
 """Seconds between two reports of progress."""
 
 
 class Voice:
-    """Tells progress: what is new, but not every byte."""
+    """Tells progress: each beginning at once, then not every byte."""
 
     def __init__(self) -> None:
         self._told = ("", -1, -1)
@@ -35,7 +35,8 @@ class Voice:
 
     def progress(self, message: str, done: int, total: int, *, now: bool = False) -> None:
         state = (message, done, total)
-        due = now or message != self._told[0] or time.monotonic() - self._at >= _PERIOD
+        begins = message != self._told[0] or self._told[1] == 0
+        due = now or begins or time.monotonic() - self._at >= _PERIOD
         if due and state != self._told:
             self._told, self._at = state, time.monotonic()
             say(message=message, done=done, total=total)
