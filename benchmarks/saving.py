@@ -1,5 +1,6 @@
 """Save of a pod's changes through the node agent, against `nerdctl commit` and `nerdctl push` of the same container."""
 
+import argparse
 import asyncio
 import io
 import itertools
@@ -39,8 +40,11 @@ POD = "instance-bench"
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (medians are shown)")
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as name:
-        show("Saving on Kubernetes", [asyncio.run(save(Path(name), rounds=3))])
+        show("Saving on Kubernetes", [asyncio.run(save(Path(name), chosen.rounds))])
 
 
 async def save(folder: Path, rounds: int) -> Figure:
