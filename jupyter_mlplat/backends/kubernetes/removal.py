@@ -9,7 +9,7 @@ from jupyter_mlplat.backends.kubernetes import nodes
 from jupyter_mlplat.backends.kubernetes.client import CORE, Cluster, path_of
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.backends.kubernetes.watch import World
-from jupyter_mlplat.errors import BackendFailure, Conflict, NotFound
+from jupyter_mlplat.errors import BackendFailure, Conflict
 
 Json = dict[str, Any]
 
@@ -68,11 +68,8 @@ class Removal:
             return  # another pod of that name by now; the watch will tell
 
     async def _check_fence(self, name: str) -> None:
-        try:
-            node = await self._cluster.get(f"{CORE}/nodes/{name}")
-        except NotFound:
-            return
-        if nodes.known_dead(node):
+        found = (await self._cluster.get(f"{CORE}/nodes", fieldSelector=f"metadata.name={name}"))["items"]
+        if not found or nodes.known_dead(node := found[0]):
             return
         if await _answers(*nodes.kubelet_address(node)):
             raise BackendFailure(
