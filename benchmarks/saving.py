@@ -86,7 +86,7 @@ async def _pod(namespace: str, image: str) -> AsyncIterator[InstanceSpec]:
         flavor = Flavor(id="bench", name="bench", vcpus=2, memory_mib=4096)
         yield InstanceSpec("bench", "bench", "bench", "m-1", image.partition("@")[2], "python:dev", flavor, image)
     finally:
-        await _kubectl("delete", "namespace", namespace)
+        await _kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @asynccontextmanager
