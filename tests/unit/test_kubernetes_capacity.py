@@ -118,6 +118,12 @@ def test_a_node_is_silent_after_the_grace_period_only_where_its_kubelet_says_not
     assert not nodes.is_silent(node(ready="False"), at, grace)
 
 
+def test_a_kubelet_that_never_said_its_port_has_the_usual_one() -> None:
+    status = {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}
+    silent = {"metadata": {"name": "n1"}, "status": {**status, "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}}
+    assert nodes.kubelet_address(silent) == ("10.0.0.1", 10250)
+
+
 def test_the_cluster_vouches_for_a_dead_node_by_a_taint() -> None:
     assert not nodes.known_dead(node())
     assert nodes.known_dead(

@@ -6,6 +6,7 @@ from typing import Any
 Json = dict[str, Any]
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+KUBELET_PORT = 10250
 SHUT_DOWN = "node.cloudprovider.kubernetes.io/shutdown"
 
 
@@ -37,7 +38,8 @@ def known_dead(node: Json) -> bool:
 def kubelet_address(node: Json) -> tuple[str, int]:
     """Where the kubelet of a node listens."""
     addresses = {entry["type"]: entry["address"] for entry in node["status"].get("addresses") or []}
-    port = node["status"].get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", 10250)
+    told = node["status"].get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port")
+    port = told or KUBELET_PORT  # 0 where the kubelet has never said
     return addresses.get("InternalIP") or addresses.get("Hostname") or node["metadata"]["name"], int(port)
 
 
