@@ -7,7 +7,7 @@ rise in the order in which they can be seen.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from copy import copy
 from typing import Any
 
@@ -22,6 +22,9 @@ from jupyter_mlplat.errors import BackendFailure
 
 WAIT_SECONDS = 10.0
 """How long a write transaction waits for its turn."""
+
+BESIDE_REQUESTS = 4
+"""Readers at once of one fenced database."""
 
 Fence = Callable[[AsyncSession], Awaitable[None]]
 
@@ -39,6 +42,8 @@ class Database:
         self.postgresql = url.startswith("postgresql")
         self._committed = committed
         self._fence: Fence | None = None
+        self._writing: asyncio.Semaphore | None = None
+        self._reading: asyncio.Semaphore | None = None
         self._turn = asyncio.Lock()
         self._engine = postgresql.engine(url) if self.postgresql else sqlite.engine(url)
         reading = postgresql.reading(self._engine) if self.postgresql else self._engine
@@ -47,16 +52,21 @@ class Database:
         self._writes = async_sessionmaker(writing, expire_on_commit=False)
 
     def fenced(self, fence: Fence) -> "Database":
-        """The same database, each of whose write transactions calls `fence` first, which may refuse it."""
+        """The same database, each of whose write transactions calls `fence` first, which may refuse it.
+
+        However much is done with it at once, it takes one place among the writers and a few among the readers, so that
+        a thousand things to reconcile leave room for requests, and for the renewal of leases.
+        """
         other = copy(self)
         other._fence = fence
+        other._writing, other._reading = asyncio.Semaphore(1), asyncio.Semaphore(BESIDE_REQUESTS)
         return other
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one state of the database and changes nothing."""
         with in_words():
-            async with self._reads() as session:
+            async with self._reading or nullcontext(), self._reads() as session:
                 await self._connect(session)
                 yield session
 
@@ -67,7 +77,12 @@ class Database:
         A silent one wakes nobody; a patient one waits for its turn however long that takes.
         """
         with in_words():
-            async with self._in_turn(patient), self._writes() as session, session.begin():
+            async with (
+                self._writing or nullcontext(),
+                self._in_turn(patient),
+                self._writes() as session,
+                session.begin(),
+            ):
                 await self._connect(session)
                 if self.postgresql:
                     await postgresql.begin(session, patient=patient, word="" if silent else self.replica)

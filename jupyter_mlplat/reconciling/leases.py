@@ -17,8 +17,8 @@ from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.db.base import Base
 from jupyter_mlplat.db.engine import Database
 
-DURATION = timedelta(seconds=6)
-HOLD_SECONDS = 4.5
+DURATION = timedelta(seconds=8)
+HOLD_SECONDS = 6.5
 RENEW_SECONDS = 1.5
 
 

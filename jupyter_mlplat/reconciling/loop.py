@@ -91,8 +91,10 @@ class Reconciler(ABC):
 
     async def _go_round(self, word: Subscription) -> None:
         while True:
+            began = time.monotonic()
             await self._round()
-            await asyncio.sleep(PAUSE_SECONDS)
+            # rounds over very much take a fifth of the time at most; the work itself needs the rest
+            await asyncio.sleep(max(PAUSE_SECONDS, 4 * (time.monotonic() - began)))
             await word.wait(ROUND_SECONDS)
 
     async def _round(self) -> None:
