@@ -11,14 +11,20 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.incoming import full_disk_in_words
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.runner.state import State, replacing
+
+_STATE = TypeAdapter(State)
+_WORDS_AT_MOST = 10_000
 
 Stream = Literal["log", "metrics"]
 
@@ -123,10 +129,11 @@ class Node:
         """InvalidInput for what no runner writes."""
         self._of(pod)
         try:
-            State(**json.loads(content))
-        except (ValueError, TypeError) as error:
-            raise InvalidInput(f"This is no state of a job: {error}.") from None
-        write_atomically(self._place / "state.json", content)
+            state = _STATE.validate_json(content)
+            _check(state)
+        except ValueError:
+            raise InvalidInput("This is no state of a job.") from None
+        write_atomically(self._place / "state.json", json.dumps(asdict(state)).encode())
 
     def end(self, pod: str) -> None:
         self._of(pod)
@@ -192,6 +199,16 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(source, partial)
     finally:
         second.unlink(missing_ok=True)
+
+
+def _check(state: State) -> None:
+    """A job may have written its state by hand: what no column takes is refused. ValueError."""
+    for moment in (state.started_at, state.finished_at):
+        if moment is not None and datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError("a time without a zone")
+    numbers = (state.exit_code or 0, state.cells_done, state.cells_total, state.attempt)
+    if any(abs(number) >= 2**31 for number in numbers) or "\0" in state.message or len(state.message) > _WORDS_AT_MOST:
+        raise ValueError("out of bounds")
 
 
 def _size(path: Path) -> int:

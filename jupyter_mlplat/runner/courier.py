@@ -55,7 +55,7 @@ class Courier:
         self._headers = {"Authorization": f"job {token}"}
 
     def ask(self, method: str, path: str, body: Body = b"", **query: str | int) -> Any:
-        """The answer as JSON (None where it is empty). Raises Over or Refused."""
+        """The answer as JSON (None where it is empty). Raises Over or Refused, FileNotFoundError if `body` does."""
 
         def read(answer: http.client.HTTPResponse) -> Any:
             content = answer.read()
@@ -90,6 +90,8 @@ class Courier:
         while True:
             try:
                 return attempt()
+            except FileNotFoundError:  # what was to be sent is gone
+                raise
             except (_Unanswered, OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 print(f"again in {pause:.1f} s: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

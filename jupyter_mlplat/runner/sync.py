@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -88,7 +89,8 @@ class Sync:
 
     def _send_state(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            state = self._folder.state.read_bytes()
+            with _opened(self._folder.state) as file:
+                state = file.read()
             if state != self._state:
                 self._courier.ask("PUT", f"nodes/{self._node}/state", state, pod=self._pod)
                 self._state = state
@@ -124,8 +126,7 @@ class Sync:
 
     def _put(self, where: str, path: Path) -> None:
         def opened() -> tuple[IO[bytes], int]:
-            # What became a link meanwhile is not followed.
-            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+            file = _opened(path)
             return file, os.fstat(file.fileno()).st_size
 
         self._courier.ask("PUT", where, opened, pod=self._pod)
@@ -142,11 +143,23 @@ class _Stream:
 
     def next_piece(self) -> bytes:
         try:
-            with self._path.open("rb") as file:
+            with _opened(self._path) as file:
                 file.seek(self.sent)
                 return file.read(_PIECE)
         except FileNotFoundError:
             return b""
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file of the job's own. What it has made of it besides (a link to what only we can see, a pipe) is not there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileNotFoundError(error.errno, f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(f"{path} is no file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _is_held(lock: Path) -> bool:

@@ -122,7 +122,7 @@ class Platform:
         self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         log.close()
         try:
-            until(self._answers, 60)
+            until(self._answers, 150)
         except BaseException:
             self.kill()
             raise

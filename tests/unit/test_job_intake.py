@@ -1,6 +1,7 @@
 """A pod's messenger and runner as real processes, against the real door of the platform over HTTP."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -281,6 +282,35 @@ def test_a_new_pod_of_a_node_begins_without_the_last_words_of_the_old(tmp_path: 
     assert node.begin("a", 1).pod == "a" and node.ended
     node.begin("b", 1)
     assert not node.ended and node.state is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": "gone"}, {"message": "a\0b"}, {"message": 3}, {"started_at": "noon"},
+     {"cells_done": 2**40}, {"exit_code": "one"}, {"attempt": None}],
+)  # fmt: skip
+def test_a_state_that_somebody_made_up_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    node = Node(JobFolder(tmp_path), 0)
+    node.begin("a", 1)
+    good = {"state": "running", "attempt": 1, "pid": 1, "pid_started": 1}
+    node.put_state("a", json.dumps(good).encode())
+    with pytest.raises(InvalidInput):
+        node.put_state("a", json.dumps(good | change).encode())
+
+
+async def test_links_and_pipes_in_place_of_logs_tell_nothing(place: Place) -> None:
+    await place.submit("""
+import os, pathlib
+job = pathlib.Path(os.environ["MLPLAT_METRICS"]).parent
+(job / "metrics.jsonl").symlink_to(job.parent / "token")
+os.mkfifo(job / "outputs/pipe")
+(job / "executed.ipynb").symlink_to(job.parent / "token")
+""")
+    async with place.serving():
+        runner, sync = place.start("jupyter_mlplat.runner"), place.start("jupyter_mlplat.runner.sync")
+        assert await over(runner, sync) == [0, 0]
+    assert not place.kept.metrics.exists() and not place.kept.executed.exists()
+    assert not list(place.kept.outputs.glob("*"))
 
 
 def test_outputs_stay_in_their_folder(tmp_path: Path) -> None:

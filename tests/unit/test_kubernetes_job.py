@@ -8,8 +8,9 @@ import pytest
 
 from jupyter_mlplat.backends.base import JobSpec, JobState
 from jupyter_mlplat.backends.kubernetes import job as manifests
-from jupyter_mlplat.backends.kubernetes.job_trouble import trouble
+from jupyter_mlplat.backends.kubernetes.job_trouble import CannotStart, Trouble, trouble
 from jupyter_mlplat.backends.kubernetes.job_view import NodeView, Situation, Verdict, judge, pods_of_nodes
+from jupyter_mlplat.backends.kubernetes.jobs import _Waiting
 from jupyter_mlplat.backends.kubernetes.kueue import standing
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.errors import InvalidInput
@@ -128,7 +129,7 @@ def test_nodes_know_each_other_by_name() -> None:
 
 
 def state(name: Any, **more: Any) -> State:
-    return State(name, 1, 1, 1.0, **more)
+    return State(name, 1, 1, 1, **more)
 
 
 def said(name: Any, **more: Any) -> NodeView:
@@ -247,6 +248,21 @@ def test_pods_of_nodes_are_the_newest() -> None:
 def test_what_keeps_a_pod(status: Json, words: str, fatal: bool) -> None:
     found = trouble(pod("Pending", **status))
     assert found and words in found.message and found.fatal is fatal
+
+
+def test_a_start_that_waits_tells_news_and_gives_up_where_waiting_is_no_use() -> None:
+    waiting = _Waiting(patience=0.0)
+    full = [
+        Verdict(JobState.PENDING, words, trouble=Trouble(words, "FailedScheduling")) for words in ("2 full", "3 full")
+    ]
+    told = [waiting.news(one) for one in (full[0], full[0], full[1])]
+    assert [one and (one.message, one.event) for one in told] == [
+        ("2 full", "FailedScheduling"), None, ("3 full", None),
+    ]  # fmt: skip
+    no_image = Verdict(JobState.PENDING, "no image", trouble=Trouble("no image", "PullImageFailed", fatal=True))
+    assert waiting.news(no_image)
+    with pytest.raises(CannotStart, match="no image"):
+        waiting.news(no_image)
 
 
 def workload(name: str, at: str, *, priority: int = 0, queue: str = "q", **conditions: str) -> Json:

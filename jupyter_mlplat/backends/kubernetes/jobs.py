@@ -233,7 +233,8 @@ class _Waiting:
     """What a start that waits has to tell; CannotStart once waiting makes no sense."""
 
     def __init__(self, patience: float) -> None:
-        self._patience, self._said, self._hopeless_since = patience, "", 0.0
+        self._patience, self._hopeless_since = patience, 0.0
+        self._said = self._event = ""
 
     def news(self, seen: Verdict) -> Checkpoint | None:
         trouble = seen.trouble or Trouble(seen.message, "Waiting")
@@ -245,8 +246,10 @@ class _Waiting:
             raise CannotStart(trouble.message)
         if not seen.message or seen.message == self._said:
             return None
-        self._said = seen.message
-        return Checkpoint(seen.message, event=trouble.event)
+        # How many nodes are full, or the place in a queue, changes all the time: that is no event.
+        event = None if trouble.event == self._event else trouble.event
+        self._said, self._event = seen.message, trouble.event
+        return Checkpoint(seen.message, event=event)
 
 
 def _prepare(folder: JobFolder, spec: JobSpec) -> None:
