@@ -32,7 +32,7 @@ ASK_PACKAGES = """
 import json, pathlib, sys
 from jupyter_mlplat.backends.local.packages import installed
 found = installed(pathlib.Path("/opt/mlplat/env"))
-print(json.dumps({"python": "%d.%d" % sys.version_info[:2], "packages": [[each.name, each.version] for each in found]}))
+print(json.dumps({"python": "%d.%d" % sys.version_info[:2], "packages": found}))
 """
 
 
@@ -60,18 +60,28 @@ class Build:
         return [word for path in shown for word in ("--volume", f"{path}:{path}:ro")]
 
 
+def tool_environment() -> dict[str, str]:
+    return {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+
+
 def run(*command: str) -> None:
     """Run with the output on ours; ends this program where it fails."""
-    result = subprocess.run(command, env={**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"})
-    if result.returncode:
-        sys.exit(f"{' '.join(command[:3])} … failed with code {result.returncode}.")
+    if code := subprocess.run(command, env=tool_environment()).returncode:
+        sys.exit(f"{' '.join(command[:3])} … failed with code {code}.")
 
 
 def answer(*command: str) -> str | None:
     """What a command prints, None where it fails."""
-    environment = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, env=tool_environment(), capture_output=True, text=True)
     return result.stdout.strip() if result.returncode == 0 else None
+
+
+def needed(*command: str) -> str:
+    """What a command prints; ends this program with its words where it fails."""
+    result = subprocess.run(command, env=tool_environment(), capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(command[:3])} … failed: {result.stderr.strip()}")
+    return result.stdout.strip()
 
 
 def requirements(*extras: str) -> str:
@@ -148,16 +158,11 @@ def bake(build: Build, name: str, folder: Path, labels: dict[str, str]) -> None:
 
 def described(reference: str) -> dict[str, str]:
     """The labels that say what a user image holds, as the platform writes them for saved images."""
-    container = answer("buildah", "from", "--pull-never", reference)
-    if container is None:
-        sys.exit(f"{reference} has been built and cannot be looked into.")
+    container = needed("buildah", "from", "--pull-never", reference)
     try:
-        found = answer("buildah", "run", container, "--", "/opt/mlplat/lab/bin/python", "-c", ASK_PACKAGES)
+        facts = json.loads(needed("buildah", "run", container, "--", "/opt/mlplat/lab/bin/python", "-c", ASK_PACKAGES))
     finally:
         answer("buildah", "rm", container)
-    if found is None:
-        sys.exit(f"{reference} does not say what is installed in it.")
-    facts = json.loads(found)
     return {"mlplat.python": facts["python"], "mlplat.packages": json.dumps(facts["packages"])}
 
 
@@ -187,7 +192,7 @@ def ensure_local_base() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         tar = f"{temporary}/base.tar"
         run("mmdebstrap", "--variant=minbase", f"--include={LOCAL_BASE_PACKAGES}", "bookworm", tar)
-        container = answer("buildah", "from", "scratch") or sys.exit("buildah cannot begin an image.")
+        container = needed("buildah", "from", "scratch")
         run("buildah", "add", "--quiet", container, tar)
         run("buildah", "commit", "--quiet", "--rm", container, LOCAL_BASE)
 
