@@ -61,6 +61,13 @@ class Kubectl:
         answer: Json = json.loads(self.run(*words, "--output=json"))
         return answer
 
+    def look(self, *words: str) -> str:
+        """The same, or why it cannot be shown: for the message of a test that has failed already."""
+        try:
+            return self.run(*words)
+        except CommandFailed as error:
+            return str(error)
+
     def warnings(self, *words: str) -> list[str]:
         """What the API server warns of, line by line."""
         done = subprocess.run(["kubectl", *words], capture_output=True, text=True)

@@ -118,14 +118,11 @@ class Release:
 
     def what_is_wrong(self) -> str:
         """Pods, events and last words, for the message of a test that fails."""
-        looks = [
-            self.kubectl.run("get", "pods", "-A", "-o", "wide"),
-            self.kubectl.run("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp"),
-        ]
+        looks = [["get", "pods", "-A", "-o", "wide"], ["get", "events", "-n", self.namespace]]
         for part in ("hub", "platform"):
-            where = ["-n", self.namespace, f"--selector=app.kubernetes.io/component={part}"]
-            looks.append(self.kubectl.run("logs", *where, "--all-containers", "--tail=60", "--prefix"))
-        return "\n".join(looks)
+            chosen = f"--selector=app.kubernetes.io/component={part}"
+            looks.append(["logs", "-n", self.namespace, chosen, "--all-containers", "--tail=60", "--prefix"])
+        return "\n".join(self.kubectl.look(*words) for words in looks)
 
 
 def values(kubectl: Kubectl, images: Images, prefix: str, url: str, logins: dict[str, str]) -> Json:
