@@ -42,8 +42,9 @@ images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
 
 test-kubernetes: setup
-	test -n "$$KUBECONFIG" -a -n "$$MLPLAT_REGISTRY" -a -n "$$MLPLAT_HOST_ADDRESS" || \
-	  { echo "There is no cluster to test on: set KUBECONFIG, MLPLAT_REGISTRY and MLPLAT_HOST_ADDRESS." >&2; exit 1; }
+	@for name in KUBECONFIG MLPLAT_REGISTRY MLPLAT_HOST_ADDRESS MLPLAT_TEST_RUNTIME MLPLAT_TEST_CONTAINERD; do \
+	  printenv $$name >/dev/null || { echo "There is no cluster to test on: set $$name, see docs/kubernetes.md." >&2; exit 1; }; \
+	done
 	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
 	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest tests/kubernetes
 

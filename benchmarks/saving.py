@@ -34,8 +34,8 @@ FILES = 12_000
 BYTES = 600 * 10**6
 LARGE = 1 << 17
 NODE = "node1"
-SOCKET = "/run/mlplat-cluster/node1/containerd.sock"
-SNAPSHOTS = "/var/lib/mlplat-cluster/node1/containerd/io.containerd.snapshotter.v1.overlayfs"
+SOCKET = f"{os.environ['MLPLAT_TEST_RUNTIME']}/{NODE}/containerd.sock"
+SNAPSHOTS = f"{os.environ['MLPLAT_TEST_CONTAINERD']}/{NODE}/containerd/io.containerd.snapshotter.v1.overlayfs"
 POD = "instance-bench"
 
 

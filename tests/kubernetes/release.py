@@ -138,8 +138,8 @@ default = true
 reference = "{images.python}"
 """
     little = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
-    runtime = Path(os.environ.get("MLPLAT_TEST_RUNTIME", "/run/mlplat-cluster"))
-    containerd = Path(os.environ.get("MLPLAT_TEST_CONTAINERD", "/var/lib/mlplat-cluster"))
+    runtime = Path(os.environ["MLPLAT_TEST_RUNTIME"])
+    containerd = Path(os.environ["MLPLAT_TEST_CONTAINERD"])
     return {
         "publicUrl": url,
         "image": {"name": name, "digest": digest},

@@ -33,8 +33,8 @@ from jupyter_mlplat.oci.registry_access import RegistryAccess
 Json = dict[str, Any]
 
 NODE = "node1"
-SOCKETS = "/run/mlplat-cluster"
-NODES = Path("/var/lib/mlplat-cluster")
+SOCKETS = os.environ.get("MLPLAT_TEST_RUNTIME", "")
+NODES = Path(os.environ.get("MLPLAT_TEST_CONTAINERD", ""))
 SNAPSHOTTER = "containerd/io.containerd.snapshotter.v1.overlayfs"
 SITE = "/opt/mlplat/env/lib/python3*/site-packages"
 RESTRICTED = {

@@ -266,7 +266,7 @@ async def test_an_image_that_is_not_there_fails_with_the_reason(stage: Stage) ->
 
 
 async def test_a_registry_that_does_not_answer_fails_after_some_patience(stage: Stage) -> None:
-    nowhere = "10.89.0.1:9/none/none@sha256:" + "0" * 64
+    nowhere = "127.0.0.1:9/none/none@sha256:" + "0" * 64
     words = await fails(stage, stage.spec("i-noregistry", image_reference=nowhere), with_settings(stage, patience=SOON))
     assert "cannot be pulled" in words
     assert "administrator" in words
@@ -455,7 +455,7 @@ async def test_an_instance_on_a_dead_node_is_started_elsewhere_with_the_reason(s
     stage.instances, before = instances, stage.instances
     spec = stage.spec("i-dead")
     try:
-        async with _silent_node(stage, "10.89.0.99") as node:
+        async with _silent_node(stage, "192.0.2.99") as node:
             uid = await _stranded(stage, spec, node)
             await eventually(lambda: _is_lost(instances, spec, node), 200)
             checkpoints = await stage.start(spec)
