@@ -17,7 +17,9 @@ from release import Images, Release, installed
 from jupyter_mlplat.sdk import Client
 
 ROOT = Path(__file__).parent.parent.parent
-NEEDED = ("KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS")
+NEEDED = (
+    "KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS", "MLPLAT_TEST_RUNTIME", "MLPLAT_TEST_CONTAINERD",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)

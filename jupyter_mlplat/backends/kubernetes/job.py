@@ -5,6 +5,15 @@ from typing import Any
 from jupyter_mlplat.backends.base import JobSpec
 from jupyter_mlplat.backends.kubernetes import names, resources
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.backends.kubernetes.user_pod import (
+    CONTAINER_SECURITY,
+    ENVIRONMENT,
+    HOME,
+    PYTHON,
+    SCRATCH_MOUNTS,
+    pod_spec,
+    scratch_volumes,
+)
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.runner.arrival import AWAIT
@@ -19,11 +28,7 @@ JOB, SYNC = "job", "sync"
 """The containers of a pod."""
 
 FOLDER = "/job"
-HOME = "/home/ma-user"
-ENVIRONMENT = "/opt/mlplat/env"
-PYTHON = "/opt/mlplat/lab/bin/python"
 TOKEN_FOLDER = "/run/mlplat"  # noqa: S105 a path
-USER_ID = 1000
 GRACE_SECONDS = 120
 """A pod that is told to end may take so long: its job saves what it has, and the platform may be away for a moment."""
 
@@ -138,26 +143,13 @@ def _annotations(spec: JobSpec) -> dict[str, str]:
 def _pod(spec: JobSpec, settings: KubernetesSettings, api: str) -> Json:
     limit = settings.start_timeout.total_seconds()
     return {
+        **pod_spec(spec.flavor, settings, grace_seconds=GRACE_SECONDS),
         # Both start at once: an init container would cost a second of the kubelet's, and files come as soon.
         "containers": [_sync(spec, api), _job(spec, settings)],
         "volumes": _volumes(spec, settings),
         "subdomain": name_of(spec.job_id, spec.attempt),
-        "restartPolicy": "Never",
         # The runner holds the limit; this is for one that hangs.
         **({"activeDeadlineSeconds": spec.time_limit + int(limit)} if spec.time_limit else {}),
-        "nodeSelector": resources.node_selector(spec.flavor, settings),
-        "tolerations": resources.tolerations(spec.flavor, settings),
-        "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
     }
 
 
@@ -165,12 +157,7 @@ def _job(spec: JobSpec, settings: KubernetesSettings) -> Json:
     return {
         **_container(spec, JOB, "jupyter_mlplat.runner", {AWAIT: "1"}),
         "resources": resources.requirements(spec.flavor, settings),
-        "volumeMounts": [
-            {"name": "job", "mountPath": FOLDER},
-            {"name": "cache", "mountPath": "/cache"},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
-        ],
+        "volumeMounts": [{"name": "job", "mountPath": FOLDER}, *SCRATCH_MOUNTS],
     }
 
 
@@ -198,14 +185,13 @@ def _container(spec: JobSpec, name: str, module: str, variables: dict[str, str])
         "command": ["tini", "--", PYTHON, "-m", module, FOLDER],
         "workingDir": FOLDER,
         "env": [{"name": key, "value": value} for key, value in sorted(given.items())],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONTAINER_SECURITY,
     }
 
 
 def _volumes(spec: JobSpec, settings: KubernetesSettings) -> list[Json]:
-    shared = {"medium": "Memory", "sizeLimit": resources.shared_memory(spec.flavor, settings)}
     return [
-        *({"name": name, "emptyDir": {"sizeLimit": settings.scratch_size}} for name in ("job", "cache", "tmp")),
-        {"name": "shared-memory", "emptyDir": shared},
+        {"name": "job", "emptyDir": {"sizeLimit": settings.scratch_size}},
+        *scratch_volumes(spec.flavor, settings),
         {"name": "token", "secret": {"secretName": name_of(spec.job_id, spec.attempt), "defaultMode": 0o440}},
     ]

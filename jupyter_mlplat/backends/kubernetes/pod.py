@@ -6,6 +6,15 @@ from typing import Any
 from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.backends.kubernetes import names, resources
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+from jupyter_mlplat.backends.kubernetes.user_pod import (
+    CONTAINER_SECURITY,
+    ENVIRONMENT,
+    HOME,
+    PYTHON,
+    SCRATCH_MOUNTS,
+    pod_spec,
+    scratch_volumes,
+)
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.hub.start import LAB_FOLDERS
 
@@ -15,17 +24,14 @@ PORT = 8888
 PORT_NAME = "notebook-port"
 """As KubeSpawner looks for it."""
 
-HOME = "/home/ma-user"
 WORK = f"{HOME}/work"
 STATE = f"{WORK}/.mlplat"
 """Where Lab keeps layouts, settings and history: on the claim, so that they are there after a restart."""
 
 RUN = "/run/mlplat"
 RUNTIME = f"{RUN}/runtime.json"
-ENVIRONMENT = "/opt/mlplat/env"
 PRIVATE = "/tmp/.mlplat"  # noqa: S108 a volume of this pod alone
-COMMAND = ["tini", "--", "/opt/mlplat/lab/bin/python", "-m", "jupyter_mlplat.hub.server"]
-USER_ID = 1000
+COMMAND = ["tini", "--", PYTHON, "-m", "jupyter_mlplat.hub.server"]
 GRACE_SECONDS = 10
 
 
@@ -99,25 +105,10 @@ def _metadata(spec: InstanceSpec) -> Json:
 
 
 def _pod_spec(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> Json:
-    flavor = spec.flavor
     return {
+        **pod_spec(spec.flavor, settings, grace_seconds=GRACE_SECONDS),
         "containers": [_container(spec, settings, console)],
         "volumes": _volumes(spec, settings),
-        "nodeSelector": resources.node_selector(flavor, settings),
-        "tolerations": resources.tolerations(flavor, settings),
-        "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
     }
 
 
@@ -135,24 +126,19 @@ def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -
         "resizePolicy": [
             {"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")
         ],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "work", "mountPath": WORK},
-            {"name": "cache", "mountPath": "/cache"},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
+            *SCRATCH_MOUNTS,
             {"name": "runtime", "mountPath": RUN, "readOnly": True},
         ],
     }  # fmt: skip
 
 
 def _volumes(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
-    shared = {"medium": "Memory", "sizeLimit": resources.shared_memory(spec.flavor, settings)}
     field = {"path": "runtime.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.RUNTIME_ANNOTATION}']"}}
     return [
         {"name": "work", "persistentVolumeClaim": {"claimName": names.claim_name(spec.instance_id)}},
-        {"name": "cache", "emptyDir": {"sizeLimit": settings.scratch_size}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch_size}},
-        {"name": "shared-memory", "emptyDir": shared},
+        *scratch_volumes(spec.flavor, settings),
         {"name": "runtime", "downwardAPI": {"items": [field]}},
     ]

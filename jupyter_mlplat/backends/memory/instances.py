@@ -63,7 +63,7 @@ class MemoryInstances(InstanceBackend, LiveResize):
         return Observation(ServerState.RUNNING if there else ServerState.GONE)
 
     def launch(self, spec: InstanceSpec) -> ServerLaunch:
-        return ServerLaunch(spec.instance_id, spec.owner, f"/work/{spec.instance_id}", f"/state/{spec.instance_id}")
+        return ServerLaunch(spec.instance_id, spec.owner)
 
     async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
         return [_offer(flavor) for flavor in flavors]
