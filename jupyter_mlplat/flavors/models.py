@@ -33,6 +33,11 @@ class Flavor(Model):
     memory_mib: int = Field(ge=1)
     accelerator: Accelerator | None = None
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it has; accelerators of other kinds do not count."""
+        return self.accelerator.count if self.accelerator and self.category is Category.GPU else 0
+
 
 class FlavorOffer(Flavor):
     """A flavor as it can be had now; sold out ones say why. `enforced` names the limits that this machine can hold."""

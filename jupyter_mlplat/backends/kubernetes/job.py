@@ -15,7 +15,6 @@ from jupyter_mlplat.backends.kubernetes.user_pod import (
     scratch_volumes,
 )
 from jupyter_mlplat.errors import InvalidInput
-from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.runner.arrival import AWAIT
 from jupyter_mlplat.runner.layout import Spec
 
@@ -49,7 +48,6 @@ def hosts(spec: JobSpec) -> list[str]:
 
 def runner_spec(spec: JobSpec) -> Spec:
     """What the runners of all nodes work from; the number of the node is added in the pod."""
-    accelerator = spec.flavor.accelerator
     return Spec(
         job_id=spec.job_id,
         number=spec.number,
@@ -62,7 +60,7 @@ def runner_spec(spec: JobSpec) -> Spec:
         variables={**resources.variables(spec.flavor), **spec.environment},
         inputs=[(name, f"{FOLDER}/inputs/{name}") for name, _ in spec.inputs],
         outputs=[(name, f"{FOLDER}/outputs/{name}") for name, _ in spec.outputs],
-        gpus=accelerator.count if accelerator and spec.flavor.category is Category.GPU else 0,
+        gpus=spec.flavor.gpus,
         hosts=hosts(spec),
         time_limit=spec.time_limit,
     )

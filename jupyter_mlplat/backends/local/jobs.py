@@ -23,7 +23,6 @@ from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError
-from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.hub.launch import inherited
 from jupyter_mlplat.jobs.bundle import Limits, unpack
 from jupyter_mlplat.runner.layout import JobFolder, Spec
@@ -192,7 +191,6 @@ class LocalJobs(KeptJobs):
 
 
 def _runner_spec(spec: JobSpec, folder: JobFolder, grant: Grant) -> Spec:
-    is_gpu = spec.flavor.category is Category.GPU
     return Spec(
         job_id=spec.job_id,
         number=spec.number,
@@ -207,7 +205,7 @@ def _runner_spec(spec: JobSpec, folder: JobFolder, grant: Grant) -> Spec:
         outputs=list(spec.outputs),
         time_limit=spec.time_limit,
         cpus=list(grant.cpus),
-        gpus=spec.flavor.accelerator.count if is_gpu and spec.flavor.accelerator else 0,
+        gpus=spec.flavor.gpus,
     )
 
 
