@@ -253,23 +253,27 @@ class InstanceReconciler(Reconciler):
     async def _look(self) -> None:
         """At all that run: what is not as it should be gets a look of its own, which may act."""
         self._looked = time.monotonic()
-        async with self.database.read() as session:
-            rows = await store.running(session)
-        at_once = asyncio.Semaphore(LOOKS_AT_ONCE)
-        found = await asyncio.gather(*(self._glance(row, at_once) for row in rows))
-        active = {instance_id: moment for instance_id, moment in found if moment is not None}
+        active: dict[str, datetime] = {}
+        last = ""
+        while rows := await self._running_after(last):
+            found = await asyncio.gather(*(self._glance(row) for row in rows))
+            active |= {instance_id: moment for instance_id, moment in found if moment is not None}
+            last = rows[-1].id
         if active:
             async with self.database.transaction(silent=True) as session:
                 await store.note_activity(session, active)
 
-    async def _glance(self, row: InstanceRow, at_once: asyncio.Semaphore) -> tuple[str, datetime | None]:
+    async def _running_after(self, last: str) -> list[InstanceRow]:
+        async with self.database.read() as session:
+            return await store.running(session, last, LOOKS_AT_ONCE)
+
+    async def _glance(self, row: InstanceRow) -> tuple[str, datetime | None]:
         """The instance, and its last activity where that is news."""
-        async with at_once:
-            try:
-                seen = await self._backend.observe(spec_of(row, self._flavors.get(row.flavor)))
-            except MlplatError:
-                self._suspects.add(row.id)
-                return row.id, None
+        try:
+            seen = await self._backend.observe(spec_of(row, self._flavors.get(row.flavor)))
+        except MlplatError:
+            self._suspects.add(row.id)
+            return row.id, None
         if seen.state is ServerState.GONE:
             self._suspects.add(row.id)
         return row.id, seen.last_activity if seen.last_activity != row.last_activity else None

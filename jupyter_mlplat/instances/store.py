@@ -155,10 +155,11 @@ async def unsettled(session: AsyncSession, besides: Collection[str] = ()) -> lis
     return list(await session.scalars(_alive().where(~_settled() | InstanceRow.id.in_(besides))))
 
 
-async def running(session: AsyncSession) -> list[InstanceRow]:
-    """Instances that run, are to run, and are not being saved."""
-    query = select(InstanceRow).where(InstanceRow.status == Status.RUNNING, _settled())
-    return list(await session.scalars(query.where(InstanceRow.saving_image_id.is_(None))))
+async def running(session: AsyncSession, after: str, limit: int) -> list[InstanceRow]:
+    """Instances that run, are to run, and are not being saved: the first `limit` whose ids come after `after`."""
+    query = select(InstanceRow).where(InstanceRow.status == Status.RUNNING, _settled(), InstanceRow.id > after)
+    query = query.where(InstanceRow.saving_image_id.is_(None)).order_by(InstanceRow.id).limit(limit)
+    return list(await session.scalars(query))
 
 
 async def note_activity(session: AsyncSession, last: Mapping[str, datetime]) -> None:
