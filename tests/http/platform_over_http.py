@@ -138,8 +138,8 @@ class Seeds:
         return known
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
-    """Until it is true; each look is a request to the platform, which paces them."""
+def wait_for(true: Callable[[], bool], seconds: float = 120) -> None:
+    """Until it is true; each look is a request to the platform, which paces them. The bound ends a hang, no more."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds} s"
