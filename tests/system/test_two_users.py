@@ -1,16 +1,16 @@
 """Two people on one platform: neither reaches what is the other's, by any door."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from jupyter_mlplat.errors import MlplatError, NotAllowed, NotFound
+from jupyter_mlplat.errors import MlplatError, NotAllowed, NotAuthenticated, NotFound
 from jupyter_mlplat.images.models import Image
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.jobs.models import Job
 from jupyter_mlplat.sdk import Client
-from jupyter_mlplat.testing.platform import RunningPlatform
+from jupyter_mlplat.testing.platform import RunningPlatform, until
 
 pytestmark = pytest.mark.hub
 
@@ -140,6 +140,24 @@ def test_a_stolen_instance_token_is_nothing_to_the_hub(platform: RunningPlatform
     ]
     for method, path in calls:
         assert httpx.request(method, platform.url + path, headers=headers, json={}).status_code in (403, 404), path
+
+
+def test_the_token_of_an_instance_ends_with_its_server(platform: RunningPlatform, bob: Client) -> None:
+    instance = bob.instances.wait(bob.instances.create("brief", flavor="cpu.1u2g").id)
+    token = platform.instance_token(instance)
+    with Client(f"{platform.url}/services/mlplat", token, "bob") as client:
+        assert client.instances.get(instance.id).name == "brief"
+        bob.instances.wait(bob.instances.stop(instance.id).id)
+        until(lambda: refused(client.me), "the platform knows the token no longer")
+        assert httpx.get(f"{platform.url}/hub/api/user", headers={"Authorization": f"token {token}"}).status_code == 403
+
+
+def refused(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except NotAuthenticated:
+        return True
+    return False
 
 
 def test_the_platforms_inner_door_takes_no_users_token(

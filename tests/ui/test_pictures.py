@@ -37,6 +37,7 @@ def take(pytestconfig: pytest.Config) -> Take:
 
     def take(page: Page, name: str) -> None:
         page.mouse.move(640, 799)
+        page.wait_for_load_state("load")
         page.wait_for_function("Array.from(document.images).every(image => image.complete)")
         page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
