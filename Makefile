@@ -15,7 +15,7 @@ setup: $(READY) $(LAB)
 $(READY): pyproject.toml requirements-dev.lock package-lock.json
 	$(PYTHON) scripts/require.py
 	test -x $(BIN)/uv || ($(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet "uv>=0.8")
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.lock
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
@@ -23,6 +23,7 @@ $(LAB): $(READY) package.json $(shell find labextension scripts -type f)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-builder develop --overwrite .
+	$(BIN)/python -m compileall -q jupyter_mlplat
 	touch $@
 
 up: setup
