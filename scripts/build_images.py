@@ -55,7 +55,7 @@ class Build:
 
     @property
     def volumes(self) -> list[str]:
-        """What lets pip inside a build reach the index as this machine does."""
+        """What lets uv inside a build reach the index as this machine does."""
         shown = [path for path in MACHINE_SETTINGS if self.machine_settings and Path(path).exists()]
         return [word for path in shown for word in ("--volume", f"{path}:{path}:ro")]
 
@@ -150,8 +150,10 @@ def bake(build: Build, name: str, folder: Path, labels: dict[str, str]) -> None:
     words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     base = ["--build-arg", f"BASE={build.base}"]
     reference = build.reference(name)
+    # Debian's packages (ssl-cert) write into the folders that are shown read-only
+    volumes = [] if name == "database" else build.volumes
     run(
-        "buildah", "bud", "--quiet", "--layers", "--format", "oci", *build.volumes, *base, *words,
+        "buildah", "bud", "--quiet", "--layers", "--format", "oci", *volumes, *base, *words,
         "--tag", reference, str(folder),
     )  # fmt: skip
 
@@ -191,7 +193,8 @@ def ensure_local_base() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         tar = f"{temporary}/base.tar"
-        run("mmdebstrap", "--variant=minbase", f"--include={LOCAL_BASE_PACKAGES}", "bookworm", tar)
+        options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={LOCAL_BASE_PACKAGES}"]
+        run("mmdebstrap", "--quiet", *options, "bookworm", tar)
         container = needed("buildah", "from", "scratch")
         run("buildah", "add", "--quiet", container, tar)
         run("buildah", "commit", "--quiet", "--rm", container, LOCAL_BASE)
