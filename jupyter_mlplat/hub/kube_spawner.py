@@ -19,6 +19,7 @@ from kubespawner import KubeSpawner  # type: ignore[import-untyped]
 from sqlalchemy import inspect
 from traitlets import Unicode, default
 
+from jupyter_mlplat.hub.browser_logins import KeepsBrowserLogins
 from jupyter_mlplat.hub.permits import is_wanted, redeem
 
 Json = dict[str, Any]
@@ -32,7 +33,7 @@ CREATE_TRIES = 40
 PROBE = aiohttp.ClientTimeout(total=5)
 
 
-class MlplatKubeSpawner(KubeSpawner):  # type: ignore[misc]
+class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
     """Starts, adopts and ends the pods of instances."""
 
     platform_url = Unicode(help="Address below which the platform redeems permits").tag(config=True)
@@ -56,7 +57,7 @@ class MlplatKubeSpawner(KubeSpawner):  # type: ignore[misc]
     async def _start(self) -> str:
         """Bring the pod that the permit stands for to a server that answers; its address."""
         launch = await redeem(self.platform_url, self.hub_secret, self.user_options, self.user.name, self.name)
-        self.will_resume = False
+        self.leaves_server = False
         self.manifest = launch.pod
         await self._watch()
         self._remember()
@@ -77,7 +78,7 @@ class MlplatKubeSpawner(KubeSpawner):  # type: ignore[misc]
         """Delete the pod and wait until it is gone, unless the platform wants the instance to run."""
         if await is_wanted(self.platform_url, self.hub_secret, self.name):
             self.log.info("Leaving pod %s: the platform wants it. Stop the instance there.", self.pod_name)
-            self.will_resume = True
+            self.leaves_server = True
             return
         await super().stop(now)
 

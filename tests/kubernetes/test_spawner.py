@@ -4,6 +4,7 @@ What KubeSpawner promises to the Hub holds for our class too; what it does behin
 """
 
 import asyncio
+import contextlib
 import copy
 import secrets
 from collections.abc import AsyncIterator
@@ -30,6 +31,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Json = dict[str, Any]
 SECRET = "of the tests"  # noqa: S105
 ANSWERING = ["/opt/mlplat/env/bin/python", "-m", "http.server", "8888"]
+ENDING = """
+import http.server, os, sys
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/end":
+            os._exit(int(sys.argv[1]))
+        super().do_GET()
+
+http.server.ThreadingHTTPServer(("0.0.0.0", 8888), Handler).serve_forever()
+"""
 
 
 class User:
@@ -152,6 +164,20 @@ async def fleet() -> AsyncIterator[Fleet]:
         await fleet.cluster.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one(fleet: Fleet) -> AsyncIterator[MlplatKubeSpawner]:
+    """The spawner of a server that tests leave running."""
+    spawner = fleet.spawner("i-one")
+    await fleet.start(spawner)
+    yield spawner
+    await fleet.end(spawner)
+
+
+def address_of(spawner: MlplatKubeSpawner) -> str:
+    """Where a started server answers."""
+    return f"http://{spawner.server.ip}:{spawner.server.port}"
+
+
 async def test_a_server_is_started_polled_and_stopped(fleet: Fleet) -> None:
     spawner = fleet.spawner("i-life")
     assert isinstance(await spawner.poll(), int), "nothing runs yet"
@@ -172,69 +198,55 @@ async def test_stopping_what_is_not_there_is_no_error(fleet: Fleet) -> None:
     assert isinstance(await spawner.poll(), int)
 
 
-async def test_named_servers_of_one_user_have_pods_of_their_own(fleet: Fleet) -> None:
-    first, second = fleet.spawner("i-first"), fleet.spawner("i-second")
-    assert (first.pod_name, second.pod_name) == ("instance-i-first", "instance-i-second")
-    addresses = await asyncio.gather(fleet.start(first), fleet.start(second))
-    assert len(set(addresses)) == 2
-    await fleet.end(first)
-    assert await first.poll() is not None
-    assert await second.poll() is None
-    assert await fleet.seen("i-second")
-    await fleet.end(second)
+async def test_named_servers_of_one_user_have_pods_of_their_own(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    other = fleet.spawner("i-other")
+    assert (one.pod_name, other.pod_name) == ("instance-i-one", "instance-i-other")
+    assert await fleet.start(other) != address_of(one)
+    await fleet.end(other)
+    assert await other.poll() is not None
+    assert await one.poll() is None
+    assert await fleet.seen("i-one")
 
 
-async def test_spawners_share_one_reflector_which_can_be_replaced(fleet: Fleet) -> None:
-    one, other = fleet.spawner("i-a"), fleet.spawner("i-b", user="bob")
-    await one._start_watching_pods()
+async def test_spawners_share_one_reflector_which_can_be_replaced(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    other = fleet.spawner("i-b", user="bob")
     await other._start_watching_pods()
     before = one.pod_reflector
     assert other.pod_reflector is before
     await one._start_watching_pods(replace=True)
     assert one.pod_reflector is other.pod_reflector is not before
     assert before._stopping
-    await fleet.start(one)
     assert await one.poll() is None
-    await fleet.end(one)
 
 
-async def test_a_reflector_that_missed_changes_lists_anew(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-missed")
-    await fleet.start(spawner)
-    spawner.pod_reflector.resources.clear()
-    assert isinstance(await spawner.poll(), int)
-    await spawner._start_watching_pods(replace=True)
-    assert await spawner.poll() is None
-    await fleet.end(spawner)
+async def test_a_reflector_that_missed_changes_lists_anew(one: MlplatKubeSpawner) -> None:
+    one.pod_reflector.resources.clear()
+    assert isinstance(await one.poll(), int)
+    await one._start_watching_pods(replace=True)
+    assert await one.poll() is None
 
 
-async def test_the_exit_code_of_a_server_that_ended_is_polled_and_its_pod_left_for_the_platform(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-over", delete_stopped_pods=False)
-    await fleet.start(spawner, fleet.pod("i-over", command=[*_answers_for(8), "7"]))
+async def test_a_server_that_ended_tells_its_exit_code_and_its_pod_is_the_platforms_to_delete(fleet: Fleet) -> None:
+    spawner = fleet.spawner("i-over", delete_stopped_pods=True)
+    await _end(await fleet.start(spawner, fleet.pod("i-over", command=_ends_with(7))))
     assert await eventually(lambda: spawner.poll()) == 7
-    pod = await fleet.seen("i-over")
-    assert pod and pod["status"]["phase"] == "Failed"
-    await fleet.end(spawner)
-
-
-async def test_polling_a_server_that_ended_deletes_no_pod_that_the_platform_wants(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-kept", delete_stopped_pods=True)
-    await fleet.start(spawner, fleet.pod("i-kept", command=[*_answers_for(8), "7"]))
-    assert await eventually(lambda: spawner.poll()) == 7
-    assert await fleet.seen("i-kept")
-    fleet.platform.wanted.discard("i-kept")
+    assert await eventually(lambda: _phase(fleet, "i-over", "Failed"))
     assert await spawner.poll() == 7
-    assert await fleet.seen("i-kept") is None
+    assert await fleet.seen("i-over"), "the platform wants it"
+    fleet.platform.wanted.discard("i-over")
+    assert await spawner.poll() == 7
+    assert await fleet.seen("i-over") is None
 
 
-def _answers_for(seconds: int) -> list[str]:
-    """A server that ends after some seconds, with its last argument as exit code."""
-    program = (
-        "import http.server, os, sys, threading; "
-        f"threading.Timer({seconds}, lambda: os._exit(int(sys.argv[1]))).start(); "
-        "http.server.test(port=8888, bind='0.0.0.0')"
-    )
-    return ["/opt/mlplat/env/bin/python", "-c", program]
+def _ends_with(code: int) -> list[str]:
+    """A server that ends with this code when it is asked to."""
+    return ["/opt/mlplat/env/bin/python", "-c", ENDING, str(code)]
+
+
+async def _end(url: str) -> None:
+    async with httpx.AsyncClient() as client:
+        with contextlib.suppress(httpx.HTTPError):
+            await client.get(f"{url}/end")
 
 
 async def test_a_pod_that_waits_is_starting_and_one_that_is_removed_meanwhile_ends_the_start(fleet: Fleet) -> None:
@@ -249,15 +261,12 @@ async def test_a_pod_that_waits_is_starting_and_one_that_is_removed_meanwhile_en
         await start
 
 
-async def test_a_restarted_hub_finds_the_server_by_its_state(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-state")
-    url = await fleet.start(spawner)
-    again = fleet.spawner("i-state")
-    again.load_state(spawner.orm_spawner.state)
-    assert again.api_token == spawner.api_token
+async def test_a_restarted_hub_finds_the_server_by_its_state(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    again = fleet.spawner("i-one")
+    again.load_state(one.orm_spawner.state)
+    assert again.api_token == one.api_token
     assert await again.poll() is None
-    assert await again.get_url() == f"{url}/user/alice/i-state/"
-    await fleet.end(again)
+    assert await again.get_url() == f"{address_of(one)}/user/alice/i-one/"
 
 
 async def test_a_hub_that_was_killed_before_the_pod_ran_waits_for_its_address(fleet: Fleet) -> None:
@@ -273,21 +282,18 @@ async def test_a_hub_that_was_killed_before_the_pod_ran_waits_for_its_address(fl
     await fleet.end(again)
 
 
-async def test_a_pod_that_is_there_is_adopted_with_its_token(fleet: Fleet) -> None:
-    first = fleet.spawner("i-adopted")
-    url = await fleet.start(first)
-    uid = await fleet.uid("i-adopted")
-    second = fleet.spawner("i-adopted")
-    assert second.api_token != first.api_token
-    assert await fleet.start(second) == url
-    assert await fleet.uid("i-adopted") == uid
-    assert second.api_token == first.api_token
-    await fleet.end(second)
+async def test_a_pod_that_is_there_is_adopted_with_its_token(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    uid = await fleet.uid("i-one")
+    again = fleet.spawner("i-one")
+    assert again.api_token != one.api_token
+    assert await fleet.start(again) == address_of(one)
+    assert await fleet.uid("i-one") == uid
+    assert again.api_token == one.api_token
 
 
 async def test_a_pod_that_is_over_is_replaced(fleet: Fleet) -> None:
     spawner = fleet.spawner("i-replaced", delete_stopped_pods=False)
-    await fleet.start(spawner, fleet.pod("i-replaced", command=[*_answers_for(1), "0"]))
+    await _end(await fleet.start(spawner, fleet.pod("i-replaced", command=_ends_with(0))))
     await eventually(lambda: _phase(fleet, "i-replaced", "Succeeded"))
     uid = await fleet.uid("i-replaced")
     await fleet.start(spawner)
@@ -310,35 +316,30 @@ async def test_a_pod_of_somebody_elses_is_neither_adopted_nor_deleted(fleet: Fle
     await fleet.end(fleet.spawner("i-foreign"))
 
 
-async def test_a_stop_leaves_the_pod_and_its_token_while_the_platform_wants_the_server(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-wanted")
-    await fleet.start(spawner)
-    uid = await fleet.uid("i-wanted")
-    await spawner.stop()
-    await spawner.stop(now=True)
-    assert await fleet.uid("i-wanted") == uid
-    assert spawner.will_resume, "its token is not revoked"
-    await fleet.end(spawner)
-    assert await fleet.uid("i-wanted") is None
+async def test_a_stop_leaves_the_pod_and_its_token_while_the_platform_wants_the_server(
+    fleet: Fleet, one: MlplatKubeSpawner
+) -> None:
+    uid = await fleet.uid("i-one")
+    await one.stop()
+    await one.stop(now=True)
+    assert await fleet.uid("i-one") == uid
+    assert one.leaves_server, "its token is not revoked"
 
 
-async def test_a_stop_leaves_the_pod_while_the_platform_does_not_answer(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-silence", platform_url="http://127.0.0.1:9")
-    started = fleet.spawner("i-silence")
-    await fleet.start(started)
-    fleet.platform.wanted.discard("i-silence")
-    await spawner.stop()
-    assert await fleet.seen("i-silence")
-    await fleet.end(started)
+async def test_a_stop_leaves_the_pod_while_the_platform_does_not_answer(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    uid = await fleet.uid("i-one")
+    fleet.platform.wanted.discard("i-one")
+    await fleet.spawner("i-one", platform_url="http://127.0.0.1:9").stop()
+    assert await fleet.uid("i-one") == uid
+    fleet.platform.wanted.add("i-one")
 
 
-async def test_an_address_that_changed_is_noticed(fleet: Fleet) -> None:
-    spawner = fleet.spawner("i-moved")
-    url = httpx.URL(await fleet.start(spawner))
-    spawner.server.ip, spawner.server.port = "10.255.255.9", 1
-    assert await spawner.poll() is None
-    assert (spawner.server.ip, spawner.server.port) == (url.host, url.port)
-    await fleet.end(spawner)
+async def test_an_address_that_changed_is_noticed(fleet: Fleet, one: MlplatKubeSpawner) -> None:
+    again = fleet.spawner("i-one")
+    url = await fleet.start(again)
+    again.server.ip, again.server.port = "10.255.255.9", 1
+    assert await again.poll() is None
+    assert address_of(again) == url
 
 
 async def test_claims_are_left_alone_when_a_server_is_deleted_for_ever(fleet: Fleet) -> None:
