@@ -1,6 +1,5 @@
 """`run/supervisor.json`: which processes run the platform, so that a later `up`, `status` or `down` finds them."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.locks import try_lock
 from jupyter_mlplat.core.processes import Process, alive
 from jupyter_mlplat.embedded.files import read_json, write_json
 from jupyter_mlplat.embedded.folder import DataFolder
@@ -76,7 +76,7 @@ def only_supervisor(folder: DataFolder) -> Iterator[None]:
     """Hold the lock of the data folder. Conflict if another supervisor holds it; the kernel frees it at any death."""
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if not _lock(descriptor):
+        if not try_lock(descriptor):
             raise Conflict(already_running(folder))
         yield
     finally:
@@ -89,7 +89,7 @@ def supervised(folder: DataFolder) -> bool:
         return False
     descriptor = os.open(folder.lock, os.O_RDWR)
     try:
-        return not _lock(descriptor)
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -102,11 +102,3 @@ def already_running(folder: DataFolder) -> str:
         f"The platform already runs{place} on {folder.root}. `mlplat status` shows the address that logs you in, "
         "`mlplat down` stops it."
     )
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

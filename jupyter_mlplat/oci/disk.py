@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jupyter_mlplat.core import locks
 from jupyter_mlplat.errors import NoSpace
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -41,12 +42,10 @@ def try_lock(path: Path) -> int | None:
     Whoever gets the descriptor closes it, which gives the lock back.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if locks.try_lock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def sync_folder(path: Path) -> None:

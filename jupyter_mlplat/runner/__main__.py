@@ -1,6 +1,5 @@
 """`python -m jupyter_mlplat.runner JOB_DIR`: run one attempt of a job and leave its outcome in state.json."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -8,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from jupyter_mlplat.core.locks import try_lock
 from jupyter_mlplat.core.proc import adopt_orphans, identify
 from jupyter_mlplat.runner.arrival import files_are_there
 from jupyter_mlplat.runner.layout import JobFolder, Spec
@@ -40,12 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _locked(folder: JobFolder) -> bool:
     # The descriptor stays open, and the lock ours, for as long as this process lives.
-    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return try_lock(os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
 def _remove_environment(spec: Spec, folder: JobFolder) -> None:
