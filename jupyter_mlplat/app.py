@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from jupyter_mlplat import __version__
@@ -42,7 +41,9 @@ from jupyter_mlplat.jobs.routes import bundles as bundles_router
 from jupyter_mlplat.jobs.routes import router as jobs_router
 from jupyter_mlplat.jobs.service import JobService
 from jupyter_mlplat.quotas.routes import router as quotas_router
+from jupyter_mlplat.reconciling.leader import Leader
 from jupyter_mlplat.reconciling.loop import Reconciler
+from jupyter_mlplat.serving import serve
 from jupyter_mlplat.storage.routes import router as storage_router
 from jupyter_mlplat.storage.service import StorageService
 
@@ -54,9 +55,10 @@ ROUTERS = (
 
 @dataclass(frozen=True)
 class Platform:
-    """What `build` made: the parts that routes call, the reconcilers that run beside them, and what carries word."""
+    """What `build` made: the parts that routes call, who reconciles beside them, and what carries word."""
 
     parts: Services
+    leader: Leader
     reconcilers: tuple[Reconciler, ...]
     carriers: tuple[Feed, Relay]
     backends: Backends
@@ -81,12 +83,13 @@ def build(settings: Settings) -> Platform:
         jobs=JobService(database, backends.jobs, flavors, storage, settings),
         storage=storage,
     )
+    leader = Leader(database, broker)
     reconcilers = (
-        InstanceReconciler(database, broker, backends.instances, backends.images, flavors),
-        ImageReconciler(database, broker, backends.images, backends.instances, flavors),
-        JobReconciler(database, broker, backends.jobs, backends.images, flavors, storage, settings),
+        InstanceReconciler(leader.database(), broker, backends.instances, backends.images, flavors),
+        ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors),
+        JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, storage, settings),
     )
-    return Platform(parts, reconcilers, (Feed(database, broker), Relay(database, broker)), backends)
+    return Platform(parts, leader, reconcilers, (Feed(database, broker), Relay(database, broker)), backends)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -103,7 +106,7 @@ def assemble(platform: Platform) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate, settings.database)
         tasks = [asyncio.create_task(carrier.run()) for carrier in platform.carriers]
-        tasks += [asyncio.create_task(reconciler.run()) for reconciler in platform.reconcilers]
+        tasks.append(asyncio.create_task(platform.leader.run(platform.reconcilers)))
         yield
         for task in tasks:
             task.cancel()
@@ -138,7 +141,7 @@ def main() -> None:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings()
-    uvicorn.run(
+    serve(
         create_app(settings),
         host=settings.host,
         port=settings.port,

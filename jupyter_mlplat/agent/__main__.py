@@ -2,11 +2,10 @@
 
 import logging
 
-import uvicorn
-
 from jupyter_mlplat.agent.app import make_app
 from jupyter_mlplat.agent.powers import check_powers
 from jupyter_mlplat.agent.settings import AgentSettings
+from jupyter_mlplat.serving import serve
 
 
 def main() -> None:
@@ -14,7 +13,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     check_powers()
     settings = AgentSettings()
-    uvicorn.run(make_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False)
+    serve(make_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ WAIT_SECONDS = 10.0
 BESIDE_REQUESTS = 4
 """Readers at once of one fenced database."""
 
+LOOK_SECONDS = 5.0
+"""Between two looks where other replicas commit too."""
+REST_SECONDS = 60.0
+"""Between two looks where no commit goes unheard."""
+
 Fence = Callable[[AsyncSession], Awaitable[None]]
 
 
@@ -50,6 +55,11 @@ class Database:
         writing = self._engine if self.postgresql else sqlite.writing(self._engine)
         self._reads = async_sessionmaker(reading, expire_on_commit=False)
         self._writes = async_sessionmaker(writing, expire_on_commit=False)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which who waits for word of a commit looks all the same: other replicas may not be heard."""
+        return LOOK_SECONDS if self.postgresql else REST_SECONDS
 
     def fenced(self, fence: Fence) -> "Database":
         """The same database, each of whose write transactions calls `fence` first, which may refuse it.

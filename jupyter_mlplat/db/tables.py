@@ -6,7 +6,7 @@ from jupyter_mlplat.events.store import EventRow
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.jobs.store import BundleRow, JobNumberRow, JobRow
-from jupyter_mlplat.reconciling.leases import LeaseRow
+from jupyter_mlplat.reconciling.row_lease import LeaseRow
 
 __all__ = [
     "AuditRow",

@@ -9,11 +9,11 @@ from jupyter_mlplat.events.broker import Broker
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 
 
 class Feed:
-    """Looks for new events at each commit, once for all streams, and every few seconds in any case.
+    """Looks for new events at each commit, once for all streams, and from time to time in any case.
 
     Streams read for themselves, from the number that they have come to.
     """
@@ -27,13 +27,18 @@ class Feed:
         """Until cancelled."""
         with self._broker.subscribe() as word:
             while True:
-                try:
-                    await self._look()
-                except BackendFailure as error:
-                    log.warning("new events cannot be read: %s", error)
-                except Exception:
-                    log.exception("new events cannot be read")
-                await word.wait(LOOK_SECONDS)
+                await word.wait(await self._looked())
+
+    async def _looked(self) -> float:
+        """Look; the seconds until the next look if nothing is committed."""
+        try:
+            await self._look()
+            return self._database.patience
+        except BackendFailure as error:
+            log.warning("new events cannot be read: %s", error)
+        except Exception:
+            log.exception("new events cannot be read")
+        return RETRY_SECONDS
 
     async def _look(self) -> None:
         async with self._database.read() as session:

@@ -89,13 +89,20 @@ class InstanceReconciler(Reconciler):
         self._flavors = flavors
         self._presets = PresetPreparer(self.database, image_backend)
         self._looked = float("-inf")
+        self._watches = False
         self._suspects: set[str] = set()
+
+    def rest(self) -> float:
+        return min(super().rest(), OBSERVE_SECONDS) if self._watches else super().rest()
 
     async def pending(self) -> list[str]:
         async with self.database.read() as session:
             rows = await store.unsettled(session, self._suspects)
+            self._watches = await store.any_running(session)
         actions = {row.id: self._action(row) for row in rows}
         self._suspects &= {instance_id for instance_id, action in actions.items() if action is Action.OBSERVE}
+        if not self._watches:
+            self._looked = time.monotonic()
         due = time.monotonic() - self._looked >= OBSERVE_SECONDS
         return [LOOK] * due + [instance_id for instance_id, action in actions.items() if action is not None]
 

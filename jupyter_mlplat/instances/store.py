@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, Select, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Index, Select, and_, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -157,14 +157,22 @@ async def unsettled(session: AsyncSession, besides: Collection[str] = ()) -> lis
 
 async def running(session: AsyncSession, after: str, limit: int) -> list[InstanceRow]:
     """Instances that run, are to run, and are not being saved: the first `limit` whose ids come after `after`."""
-    query = select(InstanceRow).where(InstanceRow.status == Status.RUNNING, _settled(), InstanceRow.id > after)
-    query = query.where(InstanceRow.saving_image_id.is_(None)).order_by(InstanceRow.id).limit(limit)
+    query = select(InstanceRow).where(_running(), InstanceRow.id > after).order_by(InstanceRow.id).limit(limit)
     return list(await session.scalars(query))
+
+
+async def any_running(session: AsyncSession) -> bool:
+    """Whether there are such instances."""
+    return bool(await session.scalar(select(exists().where(_running()))))
 
 
 async def note_activity(session: AsyncSession, last: Mapping[str, datetime]) -> None:
     """When people last did something in instances."""
     await session.execute(update(InstanceRow), [{"id": key, "last_activity": moment} for key, moment in last.items()])
+
+
+def _running() -> ColumnElement[bool]:
+    return and_(InstanceRow.status == Status.RUNNING, _settled(), InstanceRow.saving_image_id.is_(None))
 
 
 def _settled() -> ColumnElement[bool]:

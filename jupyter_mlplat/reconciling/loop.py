@@ -4,13 +4,11 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import Iterable
 
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.events.broker import Broker, Subscription
-from jupyter_mlplat.reconciling.leases import RENEW_SECONDS, Lease
 
 log = logging.getLogger(__name__)
 
@@ -20,20 +18,14 @@ PAUSE_SECONDS = 0.1
 
 
 class Reconciler(ABC):
-    """Moves the status of one noun to its target. It wakes at each commit, and every few seconds in any case.
-
-    `database` is fenced while `run` runs: no transaction of a replica that has lost its lease goes through.
-    """
+    """Moves the status of one noun to its target. It wakes at each commit, and when something else is due."""
 
     noun: str
 
     def __init__(self, database: Database, broker: Broker) -> None:
-        self.database = database.fenced(self._confirm)
+        self.database = database
         self.broker = broker
-        self._plain = database
-        self._lease: Lease | None = None
         self._word: Subscription | None = None
-        self._rounds: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, float] = {}
 
@@ -45,69 +37,46 @@ class Reconciler(ABC):
     async def reconcile(self, resource_id: str) -> None:
         """Work on one thing until it is as wanted or its target changed. May be cancelled or killed at any line."""
 
+    def rest(self) -> float:
+        """Seconds until the next round if no commit calls for it earlier."""
+        return ROUND_SECONDS if self._tasks or self._not_before else self.database.patience
+
     async def run(self) -> None:
-        """Until cancelled: wait for the lease, and work while it is held. Then it is given back."""
-        self._lease = Lease(self._plain, self.noun, self._stop_work)
+        """Until cancelled; nothing of the work goes on afterwards."""
         try:
             with self.broker.subscribe() as self._word:
-                while True:
-                    if await self._take(self._lease):
-                        await self._work(self._lease, self._word)
-                    else:
-                        await asyncio.sleep(PAUSE_SECONDS)
-                        await self._word.wait(RENEW_SECONDS)
+                await self._go_round(self._word)
         finally:
-            self._stop_work()
-            await self._ended()
-            await self._give_back(self._lease)
+            self.stop()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _work(self, lease: Lease, word: Subscription) -> None:
-        """Until the lease is lost; nothing of the work goes on afterwards."""
-        log.info("this replica reconciles each %s", self.noun)
-        self._rounds = asyncio.create_task(self._go_round(word), name=f"rounds of {self.noun}")
-        while lease.held and not self._rounds.done():
-            await asyncio.wait([self._rounds], timeout=RENEW_SECONDS)
-            await self._take(lease)
-        self._stop_work()
-        await self._ended()
-        log.warning("this replica no longer reconciles each %s: it lost the lease", self.noun)
-
-    async def _take(self, lease: Lease) -> bool:
-        try:
-            return await lease.take()
-        except BackendFailure as error:
-            log.warning("the lease of each %s: %s", self.noun, error)
-            return lease.held
-
-    async def _give_back(self, lease: Lease) -> None:
-        try:
-            await lease.release()
-        except BackendFailure as error:
-            log.warning("the lease of each %s ends by itself: %s", self.noun, error)
-
-    async def _confirm(self, session: AsyncSession) -> None:
-        if self._lease is not None:
-            await self._lease.confirm(session)
+    def stop(self) -> None:
+        """Cut off at once all work that is under way."""
+        cut_off(self._tasks.values())
 
     async def _go_round(self, word: Subscription) -> None:
         while True:
             began = time.monotonic()
-            await self._round()
+            seconds = await self._round()
             # rounds over very much take a fifth of the time at most; the work itself needs the rest
             await asyncio.sleep(max(PAUSE_SECONDS, 4 * (time.monotonic() - began)))
-            await word.wait(ROUND_SECONDS)
+            await word.wait(seconds)
 
-    async def _round(self) -> None:
+    async def _round(self) -> float:
+        """Begin what is due; the seconds until the next round in any case."""
+        self._not_before = {key: end for key, end in self._not_before.items() if time.monotonic() < end}
         try:
             for resource_id in await self.pending():
                 self._work_on(resource_id)
+            return self.rest()
         except BackendFailure as error:
             log.warning("a round of the %s reconciler: %s", self.noun, error)
         except Exception:
             log.exception("a round of the %s reconciler failed", self.noun)
+        return ROUND_SECONDS
 
     def _work_on(self, resource_id: str) -> None:
-        if resource_id in self._tasks or time.monotonic() < self._not_before.get(resource_id, 0):
+        if resource_id in self._tasks or resource_id in self._not_before:
             return
         task = asyncio.create_task(self._guarded(resource_id), name=f"{self.noun} {resource_id}")
         self._tasks[resource_id] = task
@@ -122,7 +91,6 @@ class Reconciler(ABC):
     async def _guarded(self, resource_id: str) -> None:
         try:
             await self.reconcile(resource_id)
-            self._not_before.pop(resource_id, None)
         except BackendFailure as error:
             log.warning("%s %s waits: %s", self.noun, resource_id, error)
             self._not_before[resource_id] = time.monotonic() + 2
@@ -130,12 +98,9 @@ class Reconciler(ABC):
             log.exception("reconciling %s %s failed", self.noun, resource_id)
             self._not_before[resource_id] = time.monotonic() + 5
 
-    def _stop_work(self) -> None:
-        for task in self._under_way():
+
+def cut_off(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks, but leave those alone that clean up after themselves already."""
+    for task in tasks:
+        if not task.cancelling():
             task.cancel()
-
-    async def _ended(self) -> None:
-        await asyncio.gather(*self._under_way(), return_exceptions=True)
-
-    def _under_way(self) -> list[asyncio.Task[None]]:
-        return [*self._tasks.values(), *([self._rounds] if self._rounds else [])]
