@@ -8,7 +8,7 @@ LAB := .venv/.lab
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 
-.PHONY: setup up down demo test test-kubernetes images check format lock screenshots bench-embedded clean
+.PHONY: setup up down demo test test-storage test-kubernetes images check format lock screenshots bench-embedded clean
 
 setup: $(READY) $(LAB)
 
@@ -39,6 +39,9 @@ test: setup
 	npm test
 	$(BIN)/python -m pytest tests/unit tests/contract tests/http tests/hub tests/system tests/ui
 
+test-storage: setup
+	$(BIN)/python -m pytest tests/storage
+
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
 
@@ -62,7 +65,7 @@ format: setup
 	npm run --silent lint
 
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra kubernetes --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra kubernetes --extra storage --group dev pyproject.toml -o requirements-dev.lock
 	npm install --package-lock-only
 
 screenshots: setup

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
-from jupyter_mlplat.sdk.object_urls import ObjectUrl, is_object_url
 from jupyter_mlplat.storage.models import ObjectInfo
+from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
 
 Place = Path | ObjectUrl
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.sdk.copying import Copy, Planner
-from jupyter_mlplat.sdk.object_urls import ObjectUrl
 from jupyter_mlplat.sdk.wire import Wire
 from jupyter_mlplat.storage.models import Deleted, Endpoint, Listing, ObjectInfo
+from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 CHUNK = 1 << 20
 LISTED = 1000

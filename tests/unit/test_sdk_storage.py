@@ -8,7 +8,7 @@ from sdk_stage import TOKEN, Reply, Stage, json_reply, problem
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.sdk import Client, Disconnected, wire
-from jupyter_mlplat.sdk.object_urls import ObjectUrl
+from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 
 def info(key: str, size: int = 3, is_prefix: bool = False) -> dict[str, object]:

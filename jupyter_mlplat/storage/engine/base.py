@@ -1,0 +1,147 @@
+"""What every object store can do, from any thread. Sizes and offsets are bytes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jupyter_mlplat.storage.engine.failures import NoSuchObject
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+LISTED = 1000
+PIECE = 8 << 20
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """One object as listings and heads tell it; `tag` is the same as long as the content is."""
+
+    key: str
+    size: int
+    modified_at: datetime | None
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class ListedPage:
+    """`folders` are common prefixes and end with /; `next` leads to the following page."""
+
+    objects: list[ObjectFacts]
+    folders: list[str]
+    next: str | None = None
+
+
+class Upload(ABC):
+    """One object being written piece by piece: nobody sees it before `finish`, and never after `abort`."""
+
+    @abstractmethod
+    def write(self, piece: bytes) -> None: ...
+
+    @abstractmethod
+    def finish(self) -> None: ...
+
+    @abstractmethod
+    def abort(self) -> None: ...
+
+
+class ObjectStore(ABC):
+    """Raises what `failures` draws: NoSuchObject, NoSuchBucket, Refused, StoreUnreachable."""
+
+    keeps_folders = True
+    """Whether an object whose key ends with / can stand for an empty folder."""
+
+    @abstractmethod
+    def buckets(self) -> list[str]: ...
+
+    @abstractmethod
+    def make_bucket(self, bucket: str) -> None:
+        """ObjectExists where there is one of this name."""
+
+    @abstractmethod
+    def remove_bucket(self, bucket: str) -> None:
+        """Only an empty one."""
+
+    @abstractmethod
+    def head(self, url: ObjectUrl) -> ObjectFacts: ...
+
+    @abstractmethod
+    def page(self, url: ObjectUrl, *, flat: bool, after: str | None = None, limit: int = LISTED) -> ListedPage:
+        """What begins with the key of `url`, in order; unless `flat`, cut at the next / after it."""
+
+    @abstractmethod
+    def read(self, url: ObjectUrl, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes from `start` up to `end`, which may be beyond the last one."""
+
+    @abstractmethod
+    def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
+        """One object in one piece; with `create` ObjectExists where there is one."""
+
+    @abstractmethod
+    def begin(self, url: ObjectUrl, *, keep: bool = False) -> Upload:
+        """Write an object of unknown size; with `keep` behind what is there."""
+
+    @abstractmethod
+    def upload(self, path: Path, url: ObjectUrl) -> None: ...
+
+    @abstractmethod
+    def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:
+        """One object to a file that appears whole; `facts` spare a question where a listing told them."""
+
+    @abstractmethod
+    def copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts | None = None) -> None:
+        """Within the store, without moving the bytes over this machine where the store can."""
+
+    @abstractmethod
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        """Those that are not there count as deleted."""
+
+    def pages(self, url: ObjectUrl, *, flat: bool) -> Iterator[ListedPage]:
+        after: str | None = None
+        while True:
+            page = self.page(url, flat=flat, after=after)
+            yield page
+            after = page.next
+            if after is None:
+                return
+
+    def below(self, folder: ObjectUrl) -> Iterator[ObjectFacts]:
+        """Every object below a folder, at any depth, also those that stand for empty folders."""
+        for page in self.pages(folder.folder, flat=True):
+            yield from page.objects
+
+    def is_object(self, url: ObjectUrl) -> bool:
+        if url.is_folder:
+            return False
+        try:
+            self.head(url)
+        except NoSuchObject:
+            return False
+        return True
+
+    def is_folder(self, url: ObjectUrl) -> bool:
+        """A bucket, or something begins with the key and a /."""
+        try:
+            page = self.page(url.folder, flat=True, limit=1)
+        except NoSuchObject:
+            return False
+        return not url.key or bool(page.objects)
+
+    def pieces(self, url: ObjectUrl) -> Iterator[bytes]:
+        """The whole object, a few MiB at a time."""
+        size = self.head(url).size
+        for start in range(0, size, PIECE):
+            yield self.read(url, start, min(size, start + PIECE))
+
+
+@contextmanager
+def writing(store: ObjectStore, url: ObjectUrl, *, keep: bool = False) -> Iterator[Upload]:
+    """An upload that is finished at the end of the block and aborted where the block fails."""
+    upload = store.begin(url, keep=keep)
+    try:
+        yield upload
+    except BaseException:
+        upload.abort()
+        raise
+    upload.finish()

@@ -1,0 +1,103 @@
+"""An S3 endpoint as an object store: obstore where it is fast, boto3 where it is exact."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from threading import BoundedSemaphore
+
+from jupyter_mlplat.storage.engine.base import LISTED, ListedPage, ObjectFacts, ObjectStore, Upload
+from jupyter_mlplat.storage.engine.connection import Connection
+from jupyter_mlplat.storage.engine.failures import NoSuchBucket, NoSuchObject, Refused, StoreError
+from jupyter_mlplat.storage.engine.landing import fill, landing, put_all
+from jupyter_mlplat.storage.engine.s3_exact import ExactClient
+from jupyter_mlplat.storage.engine.s3_fast import FastClient, can_name
+from jupyter_mlplat.storage.engine.s3_upload import LEAST_PART, S3Upload
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+LARGE = 16 << 20
+"""From here on a file moves in parallel parts."""
+
+_LARGE_AT_ONCE = 2
+"""What is in memory is this times the parts of one file that are under way."""
+
+
+class S3Store(ObjectStore):
+    """One endpoint with one pair of keys."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._fast = FastClient(connection)
+        self._large = BoundedSemaphore(_LARGE_AT_ONCE)
+
+    @cached_property
+    def _exact(self) -> ExactClient:
+        return ExactClient(self.connection)
+
+    def _client(self, url: ObjectUrl) -> FastClient | ExactClient:
+        return self._fast if can_name(url.key) else self._exact
+
+    def buckets(self) -> list[str]:
+        return self._exact.buckets()
+
+    def make_bucket(self, bucket: str) -> None:
+        self._exact.make_bucket(bucket)
+
+    def remove_bucket(self, bucket: str) -> None:
+        self._exact.remove_bucket(bucket)
+
+    def head(self, url: ObjectUrl) -> ObjectFacts:
+        try:
+            return self._client(url).head(url)
+        except NoSuchBucket:
+            raise
+        except (NoSuchObject, Refused):
+            self._exact.check_bucket(url.bucket)
+            raise
+
+    def page(self, url: ObjectUrl, *, flat: bool, after: str | None = None, limit: int = LISTED) -> ListedPage:
+        return self._exact.page(url, flat=flat, after=after, limit=limit)
+
+    def read(self, url: ObjectUrl, start: int = 0, end: int | None = None) -> bytes:
+        if end is not None and end <= start:
+            return b""
+        return bytes(self._client(url).read(url, start, end))
+
+    def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
+        self._client(url).write(url, data, create=create)
+
+    def begin(self, url: ObjectUrl, *, keep: bool = False) -> Upload:
+        old = None
+        if keep:
+            with suppress(NoSuchObject):
+                old = self.head(url)
+        if old is not None and old.size >= LEAST_PART:
+            return S3Upload(self._exact, url, self.write, old=old)
+        return S3Upload(self._exact, url, self.write, head=self.read(url) if old is not None else b"")
+
+    def upload(self, path: Path, url: ObjectUrl) -> None:
+        size = path.stat().st_size
+        if size < LARGE:
+            self.write(url, path.read_bytes())
+            return
+        with self._large:
+            self._client(url).upload(path, url, size)
+
+    def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:
+        known = facts or self.head(url)
+        client = self._client(url)
+        if known.size < LARGE:
+            data = client.read(url, 0, None)
+            with landing(path) as descriptor:
+                put_all(descriptor, data)
+            return
+        with self._large:
+            fill(path, known.size, lambda start, end: client.read(url, start, end, known.tag))
+
+    def copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts | None = None) -> None:
+        if source == target:
+            raise StoreError(f"{source} cannot be copied onto itself. Give another path to copy to.")
+        self._exact.copy(source, target, (facts or self.head(source)).size)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        self._exact.delete(bucket, keys)

@@ -1,0 +1,133 @@
+"""What boto3 and obstore raise, in words that say which setting to change."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, SSLError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+from jupyter_mlplat.errors import InUse, InvalidInput
+from jupyter_mlplat.storage.engine import failures
+from jupyter_mlplat.storage.engine.connection import Connection
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_NO_ANSWER = re.compile(r"error sending request|connection (closed|refused|reset)|timed out|dns error", re.IGNORECASE)
+_CERTIFICATE = re.compile(r"certificate", re.IGNORECASE)
+
+_WORDS: dict[str, tuple[type[Exception], str]] = {
+    "NoSuchBucket": (
+        failures.NoSuchBucket,
+        "There is no bucket {bucket} at {endpoint}. Check the name, and that S3_ENDPOINT is the right address.",
+    ),
+    "NoSuchKey": (failures.NoSuchObject, "There is no object {url}."),
+    "InvalidAccessKeyId": (
+        failures.Refused,
+        "{endpoint} does not know the access key {access}. Check AWS_ACCESS_KEY_ID, or ak= of mox.file.set_auth.",
+    ),
+    "SignatureDoesNotMatch": (
+        failures.Refused,
+        "The secret key does not belong to the access key {access} at {endpoint}. Check AWS_SECRET_ACCESS_KEY, "
+        "or sk= of mox.file.set_auth.",
+    ),
+    "ExpiredToken": (
+        failures.Refused,
+        "The temporary keys for {endpoint} have expired. Set new ones: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+        "AWS_SESSION_TOKEN.",
+    ),
+    "RequestTimeTooSkewed": (
+        failures.Refused,
+        "The clock of this machine differs from that of {endpoint} by more than 15 minutes. Set it right.",
+    ),
+    "AccessDenied": (
+        failures.Refused,
+        "The access key {access} may not do this with {url} at {endpoint}. Use keys that may, or ask its owner.",
+    ),
+    "BucketExists": (failures.ObjectExists, "There is a bucket {bucket} already. Choose another name."),
+    "BucketNotEmpty": (InUse, "The bucket {bucket} is not empty. Delete what is in it first."),
+    "PreconditionFailed": (failures.Changed, "{url} was replaced while it was read. Try again."),
+    "ObjectExists": (failures.ObjectExists, "There is an object {url} already."),
+    "KeyTooLongError": (InvalidInput, "The key of an object may have 1024 bytes; the one of {url} has more."),
+    "InvalidBucketName": (InvalidInput, "{bucket!r} is no bucket name. It has 3 to 63 lower case letters and digits."),
+    "Unreachable": (
+        failures.StoreUnreachable,
+        "{endpoint} does not answer. Check S3_ENDPOINT, or server= of mox.file.set_auth, and the network.",
+    ),
+    "Certificate": (
+        failures.StoreUnreachable,
+        "The certificate of {endpoint} is not trusted here. Set AWS_CA_BUNDLE to a file with its authority (PEM).",
+    ),
+}
+_ALIKE = {
+    "404": "NoSuchKey", "403": "AccessDenied", "Forbidden": "AccessDenied", "NotFound": "NoSuchKey",
+    "AllAccessDisabled": "AccessDenied", "InvalidToken": "ExpiredToken", "InvalidSecurity": "AccessDenied",
+    "BucketAlreadyExists": "BucketExists", "BucketAlreadyOwnedByYou": "BucketExists", "412": "PreconditionFailed",
+    "TokenRefreshRequired": "ExpiredToken", "KeyTooLong": "KeyTooLongError",
+}  # fmt: skip
+
+
+@contextmanager
+def in_words(connection: Connection, url: ObjectUrl, *, create: bool = False) -> Iterator[None]:
+    """Errors of the two libraries as ours. With `create` a failed precondition means that the object is there."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, BaseError, OSError, ValueError) as error:
+        code = code_of(error)
+        if create and code == "PreconditionFailed":
+            code = "ObjectExists"
+        if code is None or isinstance(error, failures.StoreError):
+            raise
+        raise explained(code, error, connection, url) from error
+
+
+def explained(code: str, error: Exception, connection: Connection, url: ObjectUrl) -> Exception:
+    """The error of ours for a code of S3."""
+    kind, words = _WORDS.get(code, (failures.StoreError, "{endpoint} refused what was asked of {url}: {reason}."))
+    reason = " ".join(str(error).split())[:300]
+    facts = {"url": url, "bucket": url.bucket, "endpoint": connection.endpoint, "access": connection.access_key}
+    return kind(words.format(reason=reason, **facts))
+
+
+def code_of(error: Exception) -> str | None:
+    """S3's code for an error of either library, or one of ours; None for what is neither's."""
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", "?"))
+        return _ALIKE.get(code, code)
+    if isinstance(error, SSLError):
+        return "Certificate"
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return "Unreachable"
+    if isinstance(error, BotoCoreError):
+        return "?"
+    return _of_obstore(error)
+
+
+def _of_obstore(error: Exception) -> str | None:
+    text = str(error)
+    if isinstance(error, (BaseError, FileNotFoundError)) and (match := _CODE.search(text)):
+        return _ALIKE.get(match[1], match[1])
+    if isinstance(error, FileNotFoundError):
+        return "NoSuchKey" if error.errno is None else None  # one with a number is of a file of this machine
+    for kind, code in _KINDS:
+        if isinstance(error, kind):
+            return code
+    if not isinstance(error, BaseError):
+        return None
+    if _CERTIFICATE.search(text):
+        return "Certificate"
+    return "Unreachable" if _NO_ANSWER.search(text) else "?"
+
+
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (PermissionDeniedError, "AccessDenied"),
+    (UnauthenticatedError, "AccessDenied"),
+    (AlreadyExistsError, "ObjectExists"),
+    (PreconditionError, "PreconditionFailed"),
+)

@@ -1,0 +1,144 @@
+"""An S3 endpoint through boto3: listings page by page, multipart uploads, copies, and every key there can be."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+
+from jupyter_mlplat.storage.engine.base import ListedPage, ObjectFacts
+from jupyter_mlplat.storage.engine.connection import REGION, Connection
+from jupyter_mlplat.storage.engine.failures import Refused, StoreError
+from jupyter_mlplat.storage.engine.s3_errors import in_words
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+COPY_AT_ONCE = 4 << 30
+_COPY_PART = 512 << 20
+_DELETED_AT_ONCE = 1000
+_CONNECTIONS = 32
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
+
+
+class ExactClient:
+    """Raises what `s3_errors` makes of boto3's errors."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.s3 = _client(connection)
+        self._known: set[str] = set()
+
+    def buckets(self) -> list[str]:
+        with in_words(self.connection, ObjectUrl("")):
+            return [bucket["Name"] for bucket in self.s3.list_buckets().get("Buckets", [])]
+
+    def make_bucket(self, bucket: str) -> None:
+        region = self.connection.region
+        where = {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with in_words(self.connection, ObjectUrl(bucket)):
+            self.s3.create_bucket(Bucket=bucket, **where)
+
+    def remove_bucket(self, bucket: str) -> None:
+        self._known.discard(bucket)
+        with in_words(self.connection, ObjectUrl(bucket)):
+            self.s3.delete_bucket(Bucket=bucket)
+
+    def check_bucket(self, bucket: str) -> None:
+        """What is wrong with a bucket or the keys, which the answer to a HEAD has no room for."""
+        if bucket not in self._known:
+            self.page(ObjectUrl(bucket), flat=True, after=None, limit=1)
+
+    def page(self, url: ObjectUrl, *, flat: bool, after: str | None, limit: int) -> ListedPage:
+        asked: dict[str, Any] = {"Bucket": url.bucket, "Prefix": url.key, "MaxKeys": limit}
+        if not flat:
+            asked["Delimiter"] = "/"
+        if after is not None:
+            asked["ContinuationToken"] = after
+        with in_words(self.connection, url):
+            answer = self.s3.list_objects_v2(**asked)
+        self._known.add(url.bucket)
+        objects = [_facts(one["Key"], one["Size"], one) for one in answer.get("Contents", [])]
+        folders = [one["Prefix"] for one in answer.get("CommonPrefixes", [])]
+        return ListedPage(objects, folders, answer.get("NextContinuationToken") if answer["IsTruncated"] else None)
+
+    def head(self, url: ObjectUrl) -> ObjectFacts:
+        with in_words(self.connection, url):
+            answer = self.s3.head_object(Bucket=url.bucket, Key=url.key)
+        return _facts(url.key, answer["ContentLength"], answer)
+
+    def read(self, url: ObjectUrl, start: int, end: int | None, tag: str | None = None) -> memoryview:
+        """The bytes from `start` up to `end`; Changed where the object's tag is another one."""
+        asked: dict[str, Any] = {"IfMatch": tag} if tag else {}
+        if start or end is not None:
+            asked["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        with in_words(self.connection, url):
+            return memoryview(self.s3.get_object(Bucket=url.bucket, Key=url.key, **asked)["Body"].read())
+
+    def write(self, url: ObjectUrl, data: bytes, *, create: bool) -> None:
+        only = {"IfNoneMatch": "*"} if create else {}
+        with in_words(self.connection, url, create=create):
+            self.s3.put_object(Bucket=url.bucket, Key=url.key, Body=data, **only)
+
+    def upload(self, path: Path, url: ObjectUrl, size: int) -> None:
+        with in_words(self.connection, url):
+            self.s3.upload_file(str(path), url.bucket, url.key)
+
+    def copy(self, source: ObjectUrl, target: ObjectUrl, size: int) -> None:
+        """Inside the endpoint; in parts above the size that one request may copy."""
+        origin = {"Bucket": source.bucket, "Key": source.key}
+        with in_words(self.connection, source):
+            if size <= COPY_AT_ONCE:
+                self.s3.copy_object(CopySource=origin, Bucket=target.bucket, Key=target.key)
+                return
+            parts = TransferConfig(multipart_threshold=COPY_AT_ONCE, multipart_chunksize=_COPY_PART)
+            self.s3.copy(origin, target.bucket, target.key, Config=parts)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        """Many at a time, but for those whose keys XML has no way to write."""
+        for key in filter(_NOT_IN_XML.search, keys):
+            with in_words(self.connection, ObjectUrl(bucket, key)):
+                self.s3.delete_object(Bucket=bucket, Key=key)
+        plain = [key for key in keys if not _NOT_IN_XML.search(key)]
+        for start in range(0, len(plain), _DELETED_AT_ONCE):
+            self._delete_some(bucket, plain[start : start + _DELETED_AT_ONCE])
+
+    def _delete_some(self, bucket: str, keys: Sequence[str]) -> None:
+        asked = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        with in_words(self.connection, ObjectUrl(bucket)):
+            failed = self.s3.delete_objects(Bucket=bucket, Delete=asked).get("Errors", [])
+        if failed:
+            first = failed[0]
+            kind = Refused if first.get("Code") == "AccessDenied" else StoreError
+            url = ObjectUrl(bucket, first.get("Key", ""))
+            raise kind(f"{len(failed)} objects could not be deleted, such as {url}: {first.get('Message', '')}")
+
+
+def _client(connection: Connection) -> Any:
+    style = "path" if connection.path_style else "virtual"
+    settings = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": style},
+        max_pool_connections=_CONNECTIONS,
+        connect_timeout=5,
+        read_timeout=connection.timeout,
+        retries={"total_max_attempts": connection.retries + 1, "mode": "standard"},
+        # newer checksums are unknown to many servers that speak S3
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=connection.endpoint,
+        aws_access_key_id=connection.access_key,
+        aws_secret_access_key=connection.secret_key,
+        aws_session_token=connection.token,
+        region_name=connection.region,
+        verify=(connection.authorities or True) if connection.verify else False,
+        config=settings,
+    )
+
+
+def _facts(key: str, size: int, answer: dict[str, Any]) -> ObjectFacts:
+    return ObjectFacts(key, size, answer.get("LastModified"), answer.get("ETag", ""))

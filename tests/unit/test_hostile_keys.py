@@ -1,0 +1,96 @@
+"""Keys that only an exact client can say, on a server that takes them all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.s3.models import s3_backends
+from moto.server import ThreadedMotoServer
+
+import jupyter_mlplat.mox as mox
+from jupyter_mlplat.errors import InvalidInput
+from jupyter_mlplat.storage.engine import current
+from jupyter_mlplat.storage.engine.connection import connection
+from jupyter_mlplat.storage.engine.failures import FileAndFolder
+from jupyter_mlplat.storage.engine.s3 import S3Store
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+BUCKET = "hostile"
+KEYS = [
+    "plain", "a b", "a#b?c", "a%2Fb", "100%", "a//b", "/lead", "//", "a/../b", "..", "./x", "trail/", "é", "e\u0301",
+    "😀/😀", "a+b", "a\\b", "<a>&'\"", "tab\there", "\x01", "\x7f", "[x]{y}*", " lead", "trail ", "k" * 1024,
+    "/".join("é" * 100 for _ in range(5)),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(server: str) -> Iterator[S3Store]:
+    """An endpoint with one empty bucket; the file API goes there too."""
+    store = S3Store(connection("ak", "sk", server))
+    store.make_bucket(BUCKET)
+    current.use(access="ak", secret="sk", server=server)  # noqa: S106
+    yield store
+    current.forget()
+    store.delete(BUCKET, [facts.key for facts in store.below(ObjectUrl(BUCKET))])
+    store.remove_bucket(BUCKET)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_written_read_copied_and_deleted_as_it_is(store: S3Store, key: str, tmp_path: Path) -> None:
+    url = ObjectUrl(BUCKET, key)
+    store.write(url, b"content")
+    assert [facts.key for facts in store.below(ObjectUrl(BUCKET))] == [key]
+    assert (store.read(url), store.read(url, 3, 5), store.head(url).size) == (b"content", b"te", 7)
+    store.download(url, tmp_path / "file")
+    store.upload(tmp_path / "file", ObjectUrl(BUCKET, "copy"))
+    store.copy(url, ObjectUrl(BUCKET, "again"))
+    store.delete(BUCKET, [key, "copy"])
+    assert [facts.key for facts in store.below(ObjectUrl(BUCKET))] == ["again"]
+
+
+def test_large_objects_have_strange_keys_too(store: S3Store, tmp_path: Path) -> None:
+    data = os.urandom(17 << 20)
+    (tmp_path / "up").write_bytes(data)
+    store.upload(tmp_path / "up", ObjectUrl(BUCKET, "a//../b"))
+    store.download(ObjectUrl(BUCKET, "a//../b"), tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == data
+
+
+def test_a_newline_in_one_key_hides_none_of_the_others(store: S3Store) -> None:
+    for key in ("a", "b\nc", "d"):
+        s3_backends["123456789012"]["aws"].put_object(BUCKET, key, b"1")
+    assert mox.file.list_directory(f"obs://{BUCKET}") == ["a", "b\nc", "d"]
+    assert mox.file.get_size(f"obs://{BUCKET}", recursive=True) == 3
+
+
+def test_a_walk_through_empty_names_ends(store: S3Store) -> None:
+    for key in ("a//b", "a/c"):
+        store.write(ObjectUrl(BUCKET, key), b"")
+    root = f"obs://{BUCKET}/a"
+    assert list(mox.file.walk(root)) == [(root, [""], ["c"]), (f"{root}//", [], ["b"])]
+
+
+@pytest.mark.parametrize("key", ["../outside", "x/../../outside", "a//b", "/abs", "."])
+def test_no_key_leads_out_of_a_folder_here(store: S3Store, key: str, tmp_path: Path) -> None:
+    store.write(ObjectUrl(BUCKET, f"d/{key}"), b"x")
+    with pytest.raises(InvalidInput, match="cannot be a file below"):
+        mox.file.copy_parallel(f"obs://{BUCKET}/d", str(tmp_path / "in"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_is_a_file_and_a_folder_is_refused_before_anything_is_copied(store: S3Store, tmp_path: Path) -> None:
+    for key in ("d/x", "d/x/y"):
+        store.write(ObjectUrl(BUCKET, key), b"")
+    with pytest.raises(FileAndFolder, match="a file and a folder"):
+        mox.file.copy_parallel(f"obs://{BUCKET}/d", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
