@@ -31,6 +31,7 @@ PERMISSIONS: dict[str, Who] = {
     "instance:start": Who.OWNER,
     "instance:stop": OWN | Who.SELF,
     "instance:switch": Who.OWNER | Who.SELF,
+    "instance:report": Who.OWNER | Who.SELF,
     "instance:save": Who.OWNER | Who.SELF,
     "instance:delete": OWN,
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.EVERYONE,

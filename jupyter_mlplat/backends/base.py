@@ -122,6 +122,17 @@ class LiveResize(ABC):
         """Put `spec.flavor` in force on the running instance."""
 
 
+class GrowingWork(ABC):
+    """Keeps work folders on volumes of their own, which can be made larger."""
+
+    @abstractmethod
+    async def grow_work(self, spec: InstanceSpec, gib: int) -> None:
+        """Ask for a work folder of `gib` GiB; it grows in the background, while it is used.
+
+        Conflict, with the reason, where the storage cannot do it or the folder is as large already.
+        """
+
+
 @dataclass(frozen=True)
 class PresetImage:
     """An image that the back end offers out of the box. `digest` is None until it has been prepared."""

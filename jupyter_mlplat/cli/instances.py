@@ -9,6 +9,7 @@ import typer
 from jupyter_mlplat.cli.arguments import one_of
 from jupyter_mlplat.cli.asking import confirm, leaving
 from jupyter_mlplat.cli.formats import exact, relative, state
+from jupyter_mlplat.cli.formats import size as format_size
 from jupyter_mlplat.cli.options import Flavor, Image, Json, Wait, Yes
 from jupyter_mlplat.cli.output import note, on_terminal, raw_writer, say, show_fields, show_json
 from jupyter_mlplat.cli.progress import StepLines, spinner
@@ -87,6 +88,7 @@ def show(name: Name, as_json: Json = False) -> None:
             ("Description", instance.description),
             ("Image", instance.image_name),
             ("Flavor", _flavor(instance)),
+            ("Work folder", _work(instance)),
             ("Tags", ", ".join(f"{tag.key}={tag.value}" if tag.value else tag.key for tag in instance.tags)),
             ("Created", f"{relative(instance.created_at)} ({exact(instance.created_at)})"),
             ("Last activity", relative(instance.last_activity)),
@@ -141,6 +143,18 @@ def switch(
     running = "without a restart" if instance.status == "RUNNING" and not restarts else ""
     what = " and ".join(filter(None, [flavor and instance.flavor, image and instance.image_name]))
     _tell(instance, f"is switched to {what} {running}".rstrip(), as_json)
+
+
+@app.command()
+def grow(
+    name: Name,
+    size: Annotated[int, typer.Option(min=1, metavar="GIB", help="The new size of the work folder, in GiB.")],
+    as_json: Json = False,
+) -> None:
+    """Let an instance's work folder grow, where the storage of the platform can do that."""
+    with platform() as client:
+        instance = client.instances.update(client.instances.find(name).id, work_gib=size)
+    _tell(instance, f"gets a work folder of {size} GiB", as_json)
 
 
 @app.command("open")
@@ -227,6 +241,13 @@ def _columns(found: "list[Instance]") -> "list[Column[Instance]]":
     if len({row.owner for row in found}) > 1:
         columns.insert(1, Column("OWNER", lambda row: row.owner))
     return columns
+
+
+def _work(instance: "Instance") -> str:
+    if instance.work is None:
+        return ""
+    used, whole = instance.work.used_bytes, instance.work.size_bytes
+    return f"{format_size(used)} of {format_size(whole)} ({instance.work.share:.0%} full)"
 
 
 def _flavor(instance: "Instance") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 ENGLISH = "en"
 CHINESE = "zh-CN"
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 _SIMPLIFIED = re.compile(r"zh(-(cn|sg|my|hans.*))?", re.IGNORECASE)
 
 
@@ -27,10 +27,10 @@ class Words:
         return found.format(**values) if values else found
 
     def said(self, text: str) -> str:
-        """What the platform says in English, in this language where it is known; the table has {n} for a number."""
-        found = self.table.get(_NUMBER.sub("{n}", text, count=1))
-        number = _NUMBER.search(text)
-        return found.format(n=number[0] if number else "") if found else text
+        """What the platform says in English, in this language where it is known; the table has {n} for each number."""
+        found = self.table.get(_NUMBER.sub("{n}", text))
+        numbers = iter(_NUMBER.findall(text))
+        return re.sub(r"\{n\}", lambda _: next(numbers), found) if found else text
 
 
 @cache

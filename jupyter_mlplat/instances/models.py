@@ -86,6 +86,31 @@ class InstanceUpdate(Model):
     name: ResourceName | None = None
     description: Description | None = None
     tags: Tags | None = None
+    work_gib: Annotated[int, Field(ge=1, le=1_048_576)] | None = Field(
+        default=None, description="The size that the work folder is to grow to, in GiB"
+    )
+
+
+NEARLY_FULL = 0.9
+"""The used part of a work folder from which people are warned."""
+
+Bytes = Annotated[int, Field(ge=0, le=2**62)]
+
+
+class WorkFolder(Model):
+    """How full the disk of a work folder is, as its server sees it."""
+
+    used_bytes: Bytes
+    size_bytes: Annotated[Bytes, Field(gt=0)]
+
+    @property
+    def share(self) -> float:
+        """The used part, 0 to 1."""
+        return self.used_bytes / self.size_bytes
+
+    @property
+    def is_nearly_full(self) -> bool:
+        return self.share >= NEARLY_FULL
 
 
 class InstanceSwitch(Model):
@@ -119,6 +144,7 @@ class Instance(Model):
     updated_at: Moment
     started_at: Moment | None
     last_activity: Moment | None
+    work: WorkFolder | None = Field(default=None, description="As its server last told; null before it has")
 
 
 class Wanted(Model):

@@ -17,6 +17,7 @@ from jupyter_mlplat.instances.models import (
     InstanceSwitch,
     InstanceUpdate,
     Wanted,
+    WorkFolder,
 )
 
 router = APIRouter(prefix="/instances", tags=["instances"])
@@ -42,8 +43,14 @@ async def get_instance(actor: Caller, parts: Parts, instance_id: str) -> Instanc
 
 @router.patch("/{instance_id}", operation_id="update_instance")
 async def update_instance(actor: Caller, parts: Parts, instance_id: str, wanted: InstanceUpdate) -> Instance:
-    """Change name, description or tags."""
+    """Change name, description or tags, or let the work folder grow."""
     return await parts.instances.update(actor, instance_id, wanted)
+
+
+@router.put("/{instance_id}/work", operation_id="report_work_folder")
+async def report_work_folder(actor: Caller, parts: Parts, instance_id: str, seen: WorkFolder) -> Instance:
+    """How full the work folder is: told by the instance's own server."""
+    return await parts.instances.report_work(actor, instance_id, seen)
 
 
 @router.delete("/{instance_id}", status_code=202, operation_id="delete_instance")

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
-from jupyter_mlplat.backends.base import InstanceBackend, LiveResize, ServerLaunch
+from jupyter_mlplat.backends.base import GrowingWork, InstanceBackend, LiveResize, ServerLaunch
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
@@ -31,6 +31,7 @@ from jupyter_mlplat.instances.models import (
     Status,
     Target,
     Wanted,
+    WorkFolder,
 )
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
@@ -39,6 +40,9 @@ STARTABLE = frozenset({Status.STOPPED, Status.CREATE_FAILED, Status.START_FAILED
 STOPPABLE = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.RUNNING})
 UNWANTED = frozenset({Status.STOPPING, Status.STOPPED, Status.CREATE_FAILED, Status.START_FAILED, Status.ERROR})
 SWITCHABLE = STARTABLE | {Status.RUNNING}
+ROOM_AGAIN = 0.85
+"""The used part of a work folder below which people may be warned again."""
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,36 @@ class InstanceService:
             return store.to_model(row)
 
     async def update(self, actor: Actor, instance_id: str, wanted: InstanceUpdate) -> Instance:
+        """Change what is given. A work folder that is to grow is asked for first, so that a refusal changes nothing."""
+        if wanted.work_gib is not None:
+            await self._grow(actor, instance_id, wanted.work_gib)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:update", instance_id)
             changes = wanted.model_dump(exclude_none=True)
+            if gib := changes.pop("work_gib", None):
+                message = f"The work folder grows to {gib} GiB"
+                events.emit(session, "instance", row.id, row.owner, "GrowWorkFolder", message)
+                _audit(session, actor, "instance:update", row, f"work folder of {gib} GiB")
             if changes.get("name", row.name) != row.name:
                 await self._check_name(session, row.owner, changes["name"])
                 events.emit(session, "instance", row.id, row.owner, "UpdateName", f"Renamed to {changes['name']}")
             for name, value in changes.items():
                 setattr(row, name, value)
-            _audit(session, actor, "instance:update", row, ", ".join(changes))
+            if changes:
+                _audit(session, actor, "instance:update", row, ", ".join(changes))
+            await session.flush()
+            return store.to_model(row)
+
+    async def report_work(self, actor: Actor, instance_id: str, seen: WorkFolder) -> Instance:
+        """Take down how full the work folder is; nearly full is told once, and again after there was room."""
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "instance:report", instance_id)
+            row.work_used, row.work_size = seen.used_bytes, seen.size_bytes
+            if seen.is_nearly_full and not row.work_warned:
+                row.work_warned = True
+                events.emit(session, "instance", row.id, row.owner, "WorkFolderNearlyFull", nearly_full(seen))
+            elif seen.share < ROOM_AGAIN:
+                row.work_warned = False
             await session.flush()
             return store.to_model(row)
 
@@ -187,6 +212,13 @@ class InstanceService:
             row = await store.get(session, instance_id)
         return Wanted(wanted=row is not None and row.target == Target.RUNNING and row.status not in UNWANTED)
 
+    async def _grow(self, actor: Actor, instance_id: str, gib: int) -> None:
+        async with self.database.read() as session:
+            row = await self._row(session, actor, "instance:update", instance_id)
+        if not isinstance(self.backend, GrowingWork):
+            raise Conflict("Work folders lie on the disk of this machine, with no size of their own to grow.")
+        await self.backend.grow_work(spec_of(row, self.flavors.get(row.flavor)), gib)
+
     def _choice(self, row: InstanceRow, current: Flavor, offer: FlavorOffer) -> FlavorChoice:
         if offer.id == current.id:
             return FlavorChoice(flavor=offer, effect=Effect.CURRENT, note="in use")
@@ -235,6 +267,13 @@ class InstanceService:
         limit = self.settings.instance_quota
         if await store.count(session, owner) >= limit:
             raise QuotaExceeded(f"You have as many instances as your quota allows: {limit}. Delete one first.")
+
+
+def nearly_full(seen: WorkFolder) -> str:
+    """The warning."""
+    free = max(0, seen.size_bytes - seen.used_bytes) / GIB
+    advice = "Remove what is no longer needed, or let it grow"
+    return f"The work folder is nearly full: {free:.1f} of {seen.size_bytes / GIB:.1f} GiB are free. {advice}"
 
 
 def _refuse_while_saving(row: InstanceRow) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, Select, and_, exists, func, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Index, Select, and_, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -12,7 +12,7 @@ from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.base import Base, Owned
 from jupyter_mlplat.images.store import ImageRow
-from jupyter_mlplat.instances.models import Instance, InstanceFilter, Status, Step, Target
+from jupyter_mlplat.instances.models import Instance, InstanceFilter, Status, Step, Target, WorkFolder
 
 
 class InstanceRow(Owned, Base):
@@ -45,11 +45,21 @@ class InstanceRow(Owned, Base):
     restarts: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None]
     last_activity: Mapped[datetime | None]
+    work_used: Mapped[int | None] = mapped_column(BigInteger)
+    work_size: Mapped[int | None] = mapped_column(BigInteger)
+    work_warned: Mapped[bool] = mapped_column(default=False)
 
     def pin(self, image: ImageRow) -> None:
         """Run on what `image` is now, whatever is made under its name later."""
         self.image_id, self.image_name = image.id, image.full_name
         self.image_digest, self.image_reference = image.digest, image.reference
+
+    @property
+    def work(self) -> WorkFolder | None:
+        """How full the work folder's disk is, in bytes, as its server last told."""
+        if self.work_used is None or not self.work_size:
+            return None
+        return WorkFolder(used_bytes=self.work_used, size_bytes=self.work_size)
 
     @property
     def switching(self) -> bool:
@@ -101,6 +111,7 @@ def to_model(row: InstanceRow) -> Instance:
         updated_at=row.updated_at,
         started_at=row.started_at,
         last_activity=row.last_activity,
+        work=row.work,
     )
 
 

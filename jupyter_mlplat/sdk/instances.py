@@ -104,10 +104,11 @@ class Instances:
         name: str | None = None,
         description: str | None = None,
         tags: Sequence[Tag] | None = None,
+        work_gib: int | None = None,
     ) -> Instance:
-        """Rename or describe an instance; what is None stays."""
+        """Rename or describe an instance, or let its work folder grow to `work_gib` GiB; what is None stays."""
         change = InstanceUpdate.model_construct(
-            name=name, description=description, tags=None if tags is None else list(tags)
+            name=name, description=description, tags=None if tags is None else list(tags), work_gib=work_gib
         )
         body = change.model_dump(mode="json", exclude_none=True)
         return self._wire.call("PATCH", _path(instance_id), Instance, json=body)

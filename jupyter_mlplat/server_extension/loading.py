@@ -10,6 +10,7 @@ from jupyter_mlplat.server_extension.forward import ForwardHandler
 from jupyter_mlplat.server_extension.readings import InstanceHandler, ReadingsHandler
 from jupyter_mlplat.server_extension.submit import PreviewHandler, SubmitHandler
 from jupyter_mlplat.server_extension.transfers import TransferHandler, TransfersHandler
+from jupyter_mlplat.server_extension.work_folder import report_work_folder
 
 ROUTES: list[tuple[str, type]] = [
     (r"v1/.+", ForwardHandler),
@@ -29,3 +30,4 @@ def load(serverapp: Any) -> None:
     serverapp.web_app.add_handlers(".*$", [(base + pattern, handler) for pattern, handler in ROUTES])
     follow_flavor()
     leave_token()
+    report_work_folder(serverapp)

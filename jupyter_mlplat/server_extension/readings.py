@@ -14,6 +14,7 @@ from tornado.web import authenticated
 from jupyter_mlplat.server_extension.accelerators import accelerator_readings
 from jupyter_mlplat.server_extension.base import MlplatHandler
 from jupyter_mlplat.server_extension.environment import read_runtime
+from jupyter_mlplat.server_extension.work_folder import use_of
 
 _SHORTEST_SECONDS = 0.5
 _FIRST_SECONDS = 0.1
@@ -43,8 +44,9 @@ class ReadingsHandler(MlplatHandler):
 
     @authenticated
     async def get(self) -> None:
-        """CPU in cores, memory in bytes, accelerators one by one."""
-        self.answer(await asyncio.to_thread(_meter().read))
+        """CPU in cores, memory and the work folder in bytes, accelerators one by one."""
+        used = await asyncio.to_thread(_meter().read)
+        self.answer({**used, "work": await asyncio.to_thread(use_of, self.work_folder)})
 
 
 @dataclass(frozen=True)

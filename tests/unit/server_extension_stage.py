@@ -41,6 +41,7 @@ class Platform:
     objects: dict[str, bytes] = field(default_factory=dict)
     bundles: dict[str, bytes] = field(default_factory=dict)
     jobs: list[dict[str, Any]] = field(default_factory=list)
+    work_reports: list[dict[str, int]] = field(default_factory=list)
     to_emit: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     listener_left: threading.Event = field(default_factory=threading.Event)
     stuck: threading.Event = field(default_factory=threading.Event)
@@ -54,6 +55,7 @@ class Platform:
             Route(V1 + "/events", self.events),
             Route(V1 + "/bundles/{digest}", self.bundle, methods=["GET", "PUT"]),
             Route(V1 + "/jobs", self.job, methods=["POST"]),
+            Route(V1 + "/instances/{id}/work", self.work, methods=["PUT"]),
             Route(V1 + "/storage/objects", self.listing),
             Route(V1 + "/storage/objects/{key:path}", self.object, methods=["GET", "HEAD", "PUT"]),
             Route("/{path:path}", self.echo, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
@@ -92,6 +94,10 @@ class Platform:
             "Access-Control-Allow-Origin": "*",
         }
         return JSONResponse(note | {"body": (await request.body()).decode()}, 203, headers)
+
+    async def work(self, request: Request) -> Response:
+        self.work_reports.append(await request.json())
+        return JSONResponse({})
 
     async def sink(self, request: Request) -> Response:
         digest, size = hashlib.sha256(), 0

@@ -42,11 +42,8 @@ def in_formats() -> set[str]:
 USED = in_templates() | in_states() | in_formats() | set(SPOKEN_BY_SCRIPTS) | PASSED_ON
 TABLE = json.loads(CONSOLE.joinpath("translations", f"{CHINESE}.json").read_text(encoding="utf-8"))
 KEPT_ENGLISH = {"CPU", "GPU", "Ascend NPU"}
-FROM_THE_API = {
-    text
-    for text in TABLE
-    if text.startswith(("applies ", "restarts ", "this machine ", "too few ", "all accelerators "))
-}
+WHERE = ("this machine ", "this cluster ", "no node of this cluster ", "the nodes are full")
+FROM_THE_API = {text for text in TABLE if text.startswith((*("applies ", "restarts ", "too few ", "all "), *WHERE))}
 
 
 def test_every_text_is_translated() -> None:
@@ -81,6 +78,12 @@ def test_what_scripts_say_is_in_the_page() -> None:
 
 def test_a_text_without_translation_stays_english() -> None:
     assert words_of(CHINESE)("No such text {n}", n=3) == "No such text 3"
+
+
+def test_numbers_in_what_the_platform_says_keep_their_places() -> None:
+    full = "the nodes are full: the most that is free on one is 0.98 CPU cores and 22.3 GiB"
+    assert words_of(CHINESE).said(full) == "节点已满：单个节点最多还空闲 0.98 核、22.3 GiB"
+    assert words_of(CHINESE).said("this machine has 2 cores") == "此机器只有 2 核"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from jupyter_mlplat.instances.models import (
     InstanceUpdate,
     Status,
     Tag,
+    WorkFolder,
 )
 from jupyter_mlplat.instances.store import PermitRow
 from jupyter_mlplat.testing.postgresql import FreshDatabase
@@ -284,3 +285,47 @@ async def test_a_preset_that_is_no_longer_offered_cannot_be_chosen(stage: Stage)
     await stage.preset()
     with pytest.raises(Conflict):
         await create(stage, "one", image_id=torch.id)
+
+
+def work(percent: int) -> WorkFolder:
+    return WorkFolder(used_bytes=percent * 2**30, size_bytes=100 * 2**30)
+
+
+async def messages(stage: Stage, instance_id: str) -> list[str]:
+    return [event.message for event in (await stage.instances.events(ALICE, instance_id, 100, 0)).data]
+
+
+async def test_a_work_folder_that_is_nearly_full_is_told_once_until_there_was_room(stage: Stage) -> None:
+    instance_id = await create(stage, "one")
+    server = Actor("alice", instance_id=instance_id)
+    assert (await stage.instances.get(ALICE, instance_id)).work is None
+    for percent in (50, 91, 95, 89, 92, 80, 97):
+        await stage.instances.report_work(server, instance_id, work(percent))
+    told = [words for words in await messages(stage, instance_id) if "nearly full" in words]
+    assert ["9.0 of 100.0 GiB are free" in told[0], "3.0 of" in told[1], len(told)] == [True, True, 2]
+    assert (await stage.instances.get(ALICE, instance_id)).work == work(97)
+
+
+async def test_neither_another_instance_nor_an_administrator_tells_of_a_work_folder(stage: Stage) -> None:
+    instance_id, other = await create(stage, "one"), await create(stage, "two")
+    for actor in (ADMIN, Actor("alice", instance_id=other)):
+        with pytest.raises(NotAllowed):
+            await stage.instances.report_work(actor, instance_id, work(50))
+    with pytest.raises(NotFound):
+        await stage.instances.report_work(BOB, instance_id, work(50))
+
+
+async def test_a_work_folder_grows_where_it_is_a_volume(stage: Stage) -> None:
+    instance_id = await create(stage, "one")
+    with pytest.raises(Conflict, match="no size of their own"):
+        await stage.instances.update(ALICE, instance_id, InstanceUpdate(name="other", work_gib=20))
+    stage.instances_are = memory.WorkGrows
+    stage.boot()
+    assert (await stage.instances.get(ALICE, instance_id)).name == "one", "a refusal changes nothing"
+    with pytest.raises(Conflict, match="can only grow"):
+        await stage.instances.update(ALICE, instance_id, InstanceUpdate(work_gib=9))
+    with pytest.raises(NotFound):
+        await stage.instances.update(BOB, instance_id, InstanceUpdate(work_gib=20))
+    await stage.instances.update(ALICE, instance_id, InstanceUpdate(work_gib=20))
+    assert (await messages(stage, instance_id))[-1] == "The work folder grows to 20 GiB"
+    assert (await stage.audited())[-1].detail == "work folder of 20 GiB"

@@ -13,9 +13,10 @@ ADMINS = Actor("root", admin=True, instance_id="i-roots")
 
 OWNERS_ONLY = {"instance:create", "instance:update", "instance:start"}
 NOT_FROM_AN_INSTANCE = OWNERS_ONLY | {"instance:delete", "image:delete", "audit:read"}
-ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save"}
+ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save", "instance:report"}
 NOT_FOR_ADMINISTRATORS = {
-    "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "image:use",
+    "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "instance:report",
+    "image:use",
     "bundle:create", "bundle:read", "job:create", "storage:read", "storage:write",
 }  # fmt: skip
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_extension_stage import Server
+from server_extension_stage import V1, Platform, Server
 
 from jupyter_mlplat.server_extension.accelerators import accelerator_readings, parse_npu_smi, parse_nvidia_smi
 from jupyter_mlplat.server_extension.readings import Meter
+from jupyter_mlplat.server_extension.work_folder import WorkFolderReports, is_news, use_of
 
 pytest_plugins = ["server_extension_stage"]
 
@@ -167,3 +168,28 @@ def test_looking_is_no_activity(server: Server) -> None:
         assert client.get("/api/status", params={"no_track_activity": 1}).json()["last_activity"] == before
         client.post("/mlplat/v1/jobs", json={"name": "x"})
         assert client.get("/api/status", params={"no_track_activity": 1}).json()["last_activity"] > before
+
+
+def test_the_work_folders_disk_is_read(server: Server) -> None:
+    found = httpx.get(f"{server.url}/mlplat/readings", headers=server.headers).json()["work"]
+    assert 0 < found["used_bytes"] < found["size_bytes"]
+
+
+def test_small_changes_of_the_work_folder_are_no_news() -> None:
+    told = {"used_bytes": 500, "size_bytes": 1000}
+    assert is_news(told, None)
+    assert not is_news({"used_bytes": 509, "size_bytes": 1000}, told)
+    assert is_news({"used_bytes": 490, "size_bytes": 1000}, told)
+    assert is_news({"used_bytes": 500, "size_bytes": 2000}, told)
+
+
+async def test_the_platform_is_told_of_the_work_folder(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reports, before = WorkFolderReports(tmp_path, "i-1"), len(platform.work_reports)
+    monkeypatch.setenv("MLPLAT_API", "http://127.0.0.1:9/v1")
+    await reports.look()
+    monkeypatch.setenv("MLPLAT_API", f"http://127.0.0.1:{platform.port}{V1}")
+    await reports.look()
+    await reports.look()
+    assert [one["size_bytes"] for one in platform.work_reports[before:]] == [use_of(tmp_path)["size_bytes"]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from jupyter_mlplat.backends.base import (
     Checkpoint,
+    GrowingWork,
     InstanceBackend,
     InstanceSpec,
     LiveResize,
@@ -16,7 +17,7 @@ from jupyter_mlplat.backends.base import (
 )
 from jupyter_mlplat.backends.kubernetes import diagnosis, names, nodes
 from jupyter_mlplat.backends.kubernetes.capacity import offer, places
-from jupyter_mlplat.backends.kubernetes.claims import delete_claim, ensure_claim
+from jupyter_mlplat.backends.kubernetes.claims import delete_claim, ensure_claim, grow_claim
 from jupyter_mlplat.backends.kubernetes.client import Cluster, path_of
 from jupyter_mlplat.backends.kubernetes.hub_view import HubView
 from jupyter_mlplat.backends.kubernetes.memory import refuse_less_than_used
@@ -37,7 +38,7 @@ LOOK_SECONDS = 1.0
 LOG_LINES = 5
 
 
-class KubernetesInstances(InstanceBackend, LiveResize):
+class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
     """Instances as pods of the users' namespace. `console` is the path of the console below the proxy."""
 
     def __init__(
@@ -125,6 +126,9 @@ class KubernetesInstances(InstanceBackend, LiveResize):
             raise Conflict(f"{spec.name} does not run (any more). Start it, then switch.")
         await refuse_less_than_used(pod, spec)
         await resize_pod(self._cluster, self._world, self._settings, spec)
+
+    async def grow_work(self, spec: InstanceSpec, gib: int) -> None:
+        await grow_claim(self._cluster, spec, self._settings, gib)
 
     async def _clear(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """Remove an earlier pod that is over, leaving or lost; one that lives is left to be adopted."""

@@ -21,6 +21,7 @@ from jupyter_mlplat.backends.memory.instances import (
     ResizeIsRefused,
     ServerDies,
     ServerDiesOnce,
+    WorkGrows,
 )
 from jupyter_mlplat.backends.memory.jobs import (
     BundleIsBroken,
@@ -58,6 +59,7 @@ __all__ = [
     "ServerDiesOnce",
     "StartHitsABug",
     "StoreIsAwayOnce",
+    "WorkGrows",
     "World",
     "digest_of",
 ]

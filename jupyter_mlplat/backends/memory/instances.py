@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from jupyter_mlplat.backends.base import (
     Checkpoint,
+    GrowingWork,
     InstanceBackend,
     InstanceSpec,
     LiveResize,
@@ -98,6 +99,19 @@ class HubIsAwayOnce(MemoryInstances):
             self.away = False
             raise BackendFailure("The Hub does not answer. Try again soon.")
         await super()._spawn(spec)
+
+
+class WorkGrows(MemoryInstances, GrowingWork):
+    """Work folders of 10 GiB at first."""
+
+    def __init__(self, world: World | None = None) -> None:
+        super().__init__(world)
+        self.sizes: dict[str, int] = {}
+
+    async def grow_work(self, spec: InstanceSpec, gib: int) -> None:
+        if gib < self.sizes.get(spec.instance_id, 10):
+            raise Conflict("A work folder can only grow.")
+        self.sizes[spec.instance_id] = gib
 
 
 class ServerDies(MemoryInstances):

@@ -119,6 +119,7 @@ export interface IReadings {
   cpu: { used: number; cores: number };
   memory: { used_bytes: number; limit_bytes: number | null; enforced: boolean };
   accelerators: IAcceleratorReading[];
+  work: { used_bytes: number; size_bytes: number };
 }
 
 export type ImageStatus = 'INIT' | 'CREATING' | 'ACTIVE' | 'CREATE_FAILED' | 'ERROR' | 'DELETED';

@@ -6,6 +6,9 @@ import { formatBytes } from '../ui/format';
 
 const PERIOD_MS = 5000;
 
+/** The used part of the work folder from which it is said that it is nearly full. */
+const NEARLY_FULL = 0.9;
+
 /** CPU, memory and accelerators as they are used now; read only while `inSight`. */
 export function Meters(props: { inSight: boolean }): JSX.Element {
   const { client } = usePlatform();
@@ -41,7 +44,8 @@ function NoReadings(): JSX.Element {
 
 function Readings({ readings }: { readings: IReadings }): JSX.Element {
   const trans = useTrans();
-  const { cpu, memory, accelerators } = readings;
+  const { cpu, memory, accelerators, work } = readings;
+  const workShare = work.size_bytes ? work.used_bytes / work.size_bytes : 0;
   return (
     <div className="mlp-meters">
       <Meter
@@ -75,6 +79,13 @@ function Readings({ readings }: { readings: IReadings }): JSX.Element {
           share={accelerator.used_percent / 100}
         />
       ))}
+      <Meter
+        name={trans.__('Work folder')}
+        value={trans.__('%1 of %2', formatBytes(work.used_bytes), formatBytes(work.size_bytes))}
+        share={workShare}
+        note={workShare >= NEARLY_FULL ? trans.__('nearly full') : undefined}
+        hint={trans.__('Files that do not fit cannot be saved: remove what is no longer needed.')}
+      />
     </div>
   );
 }
