@@ -14,6 +14,7 @@ import pytest
 from kubectl import Kubectl
 from release import Images, Release, installed
 
+from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,3 +67,10 @@ def alice(release: Release) -> Iterator[Client]:
 def bob(release: Release) -> Iterator[Client]:
     with release.client("bob") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def alices_instance(alice: Client) -> Instance:
+    """A running instance that tests leave running."""
+    created = alice.instances.create("alices", flavor="t.small")
+    return alice.instances.wait(created.id)

@@ -61,6 +61,12 @@ class Kubectl:
         answer: Json = json.loads(self.run(*words, "--output=json"))
         return answer
 
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        address: str = self.json("config", "view", "--minify")["clusters"][0]["cluster"]["server"]
+        return address
+
     def look(self, *words: str) -> str:
         """The same, or why it cannot be shown: for the message of a test that has failed already."""
         try:

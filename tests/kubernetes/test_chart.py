@@ -35,13 +35,6 @@ def rendered(value_file: Path, *words: str) -> list[Json]:
     return [one for one in yaml.safe_load_all(text) if one]
 
 
-@pytest.fixture(scope="session")
-def alices_instance(alice: Client) -> Instance:
-    """A running instance that tests leave running."""
-    created = alice.instances.create("alices", flavor="t.small")
-    return alice.instances.wait(created.id)
-
-
 def test_the_chart_has_no_faults(value_file: Path) -> None:
     command("helm", "lint", str(CHART), "--strict", "--values", str(value_file))
 
@@ -93,7 +86,7 @@ def test_no_secret_is_written_into_what_others_may_read(value_file: Path) -> Non
 
 
 def test_every_part_runs(release: Release, kubectl: Kubectl) -> None:
-    nodes = len(kubectl.json("get", "nodes")["items"])
+    nodes = len([node for node in kubectl.json("get", "nodes")["items"] if not node["spec"].get("taints")])
     expected = {"hub": 1, "proxy": 1, "platform": 2, "database": 1, "agent": nodes}
     assert {part: len(release.pods(part)) for part in expected} == expected
     assert len({pod["spec"]["nodeName"] for pod in release.pods("platform")}) == min(nodes, 2)
@@ -180,9 +173,8 @@ def test_no_part_may_more(release: Release, kubectl: Kubectl) -> None:
 def api_as(kubectl: Kubectl, release: Release, part: str) -> Iterator[httpx.Client]:
     """The API server, spoken to with the token of a part's service account."""
     token = kubectl.run("create", "token", f"{NAME}-{part}", "-n", release.namespace).strip()
-    server = kubectl.json("config", "view", "--minify")["clusters"][0]["cluster"]["server"]
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=server, headers=headers, verify=False) as client:  # noqa: S501 its name is no matter here
+    with httpx.Client(base_url=kubectl.server, headers=headers, verify=False) as client:  # noqa: S501 its name is no matter here
         yield client
 
 
@@ -213,36 +205,6 @@ def test_doors_within_the_cluster_hold_without_network_policies(release: Release
 
 def test_probes_are_not_reachable_from_outside(release: Release) -> None:
     assert "version" not in httpx.get(f"{release.url}/health", follow_redirects=True).text[:200]
-
-
-def test_the_main_job(release: Release, alice: Client, alices_instance: Instance) -> None:
-    assert alices_instance.status is Status.RUNNING
-    with release.browser("alice") as browser:
-        page = browser.get(f"/user/alice/{alices_instance.id}/lab")
-        assert page.status_code == 200 and "JupyterLab" in page.text
-    lab = release.lab(alice, alices_instance)
-    lab.put("kept.txt", b"still here")
-    with lab.kernel() as kernel:
-        assert kernel.run("import os; print(os.getuid(), os.getcwd())").split() == ["1000", "/home/ma-user/work"]
-    alice.instances.stop(alices_instance.id)
-    assert alice.instances.wait(alices_instance.id).status is Status.STOPPED
-    alice.instances.start(alices_instance.id)
-    assert alice.instances.wait(alices_instance.id).status is Status.RUNNING
-    assert lab.http.get("/files/kept.txt").text == "still here"
-
-
-def test_people_see_their_own_only(release: Release, alices_instance: Instance, bob: Client) -> None:
-    assert [instance for instance in bob.instances.list() if instance.id == alices_instance.id] == []
-    with release.browser("bob") as browser:
-        assert browser.get(f"/user/alice/{alices_instance.id}/lab").status_code in (403, 404)
-
-
-def test_a_users_pod_meets_restricted_and_has_no_token(
-    release: Release, kubectl: Kubectl, alices_instance: Instance
-) -> None:
-    pod = kubectl.json("get", "pod", f"instance-{alices_instance.id}", "-n", release.users)["spec"]
-    assert pod["securityContext"]["runAsUser"] == 1000 and not pod["automountServiceAccountToken"]
-    assert "@sha256:" in pod["containers"][0]["image"]
 
 
 class Watcher:
@@ -351,9 +313,10 @@ def test_an_administrator_is_one_by_the_values(release: Release) -> None:
 
 
 def test_an_uninstall_keeps_what_people_have(release: Release, alice: Client, alices_instance: Instance) -> None:
-    before = release.secret("cookie-secret")
+    before, lab = release.secret("cookie-secret"), release.lab(alice, alices_instance)
+    lab.put("kept.txt", b"still here")
     release.helm("uninstall", NAME, "--wait")
     release.upgrade()
     assert release.secret("cookie-secret") == before
     until(lambda: alice.instances.get(alices_instance.id).status is Status.RUNNING, "the instance is known and runs")
-    assert release.lab(alice, alices_instance).http.get("/files/kept.txt").text == "still here"
+    until(lambda: lab.http.get("/files/kept.txt").text == "still here" or None, "its files are served")

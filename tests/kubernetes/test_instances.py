@@ -28,6 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Json = dict[str, Any]
 GIB = 1024**3
 SOON = timedelta(seconds=4)
+NOBODYS_ADDRESS = "192.0.2.99"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -123,23 +124,29 @@ async def _gone(stage: Stage, path: str) -> bool:
     return False
 
 
-async def test_a_switch_of_cpu_and_memory_leaves_the_kernel_running(stage: Stage) -> None:
-    async with running(stage, "i-live") as spec:
-        async with Kernel(stage, spec) as kernel:
-            assert await kernel.run("kept = 41") == ""
-            uid = await stage.uid(spec)
-            larger = stage.spec("i-live", flavor=Flavor(id="t.more", name="more", vcpus=1, memory_mib=1536))
-            began = time.monotonic()
-            await stage.instances.resize(larger)
-            took = time.monotonic() - began
-            assert await _memory_limit(stage, spec) == 1536 * 1024**2
-            assert await kernel.run("print(kept + 1)") == "42\n"
-        print(f"the switch took {took:.2f} s")
-        assert took < 3
-        assert await stage.uid(spec) == uid
-        await eventually(lambda: _reads(stage, spec, 1536 * 1024**2))
-        pod = await stage.pod(spec)
-        assert pod and pod["metadata"]["annotations"]["mlplat.io/flavor"] == "t.more"
+async def test_a_switch_of_cpu_and_memory_leaves_the_kernel_running(stage: Stage, one: InstanceSpec) -> None:
+    larger = stage.spec(one.instance_id, flavor=Flavor(id="t.more", name="more", vcpus=1, memory_mib=1536))
+    async with Kernel(stage, one) as kernel:
+        await kernel.run("kept = 41")
+        uid = await stage.uid(one)
+        took = await _resize(stage, larger)
+        assert await _memory_limit(stage, one) == 1536 * 1024**2
+        assert await kernel.run("print(kept + 1)") == "42\n"
+    print(f"the switch took {took:.2f} s")
+    assert took < 3
+    assert await stage.uid(one) == uid
+    await eventually(lambda: _reads(stage, one, 1536 * 1024**2))
+    pod = await stage.pod(one)
+    assert pod and pod["metadata"]["annotations"]["mlplat.io/flavor"] == "t.more"
+    await _resize(stage, one)
+    assert await _memory_limit(stage, one) == GIB
+
+
+async def _resize(stage: Stage, spec: InstanceSpec) -> float:
+    """Seconds that it took."""
+    began = time.monotonic()
+    await stage.instances.resize(spec)
+    return time.monotonic() - began
 
 
 async def _memory_limit(stage: Stage, spec: InstanceSpec) -> int:
@@ -302,29 +309,24 @@ async def _counted(stage: Stage) -> bool:
     return bool(found.get("status", {}).get("hard"))
 
 
-async def test_a_pod_that_is_deleted_behind_our_back_is_gone_and_comes_back_with_its_files(stage: Stage) -> None:
-    async with running(stage, "i-behind") as spec:
-        await stage.exec(spec, "touch", "/home/ma-user/work/kept")
-        path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
-        await stage.cluster.delete(path, grace_seconds=0)
-        await eventually(lambda: _is_gone(stage, spec))
-        await stage.start(spec)
-        assert await stage.reachable(spec)
-        assert "kept" in await stage.exec(spec, "ls", "/home/ma-user/work")
-
-
 async def _is_gone(stage: Stage, spec: InstanceSpec) -> bool:
     return (await stage.instances.observe(spec)).state is ServerState.GONE
 
 
-async def test_a_server_that_ends_is_seen_with_its_exit_code(stage: Stage) -> None:
+async def test_a_server_that_ends_is_seen_with_its_exit_code_and_comes_back_with_its_files(stage: Stage) -> None:
     async with running(stage, "i-ends") as spec:
+        await stage.exec(spec, "touch", "/home/ma-user/work/kept")
         await stage.exec(spec, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)")
         await eventually(lambda: _is_gone(stage, spec))
         assert "exit code 137" in (await stage.instances.observe(spec)).message
         before = await stage.uid(spec)
         await stage.start(spec)
         assert await stage.uid(spec) != before
+        assert await stage.reachable(spec)
+        assert "kept" in await stage.exec(spec, "ls", "/home/ma-user/work")
+        path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
+        await stage.cluster.delete(path, grace_seconds=0)
+        await eventually(lambda: _is_gone(stage, spec))
 
 
 async def test_a_hub_killed_in_the_middle_of_a_start_ends_in_the_same_pod(stage: Stage) -> None:
@@ -363,17 +365,17 @@ async def test_a_hub_that_gives_up_too_early_leaves_the_pod_which_is_taken_up_ag
         await stage.remove(spec)
 
 
-async def test_a_cull_style_stop_ends_no_instance_that_the_platform_wants(stage: Stage) -> None:
-    async with running(stage, "i-culled") as spec, Kernel(stage, spec) as kernel:
+async def test_a_cull_style_stop_ends_no_instance_that_the_platform_wants(stage: Stage, one: InstanceSpec) -> None:
+    async with Kernel(stage, one) as kernel:
         await kernel.run("kept = 7")
-        uid = await stage.uid(spec)
-        answer = await stage.hub("DELETE", f"/users/alice/servers/{spec.instance_id}")
+        uid = await stage.uid(one)
+        answer = await stage.hub("DELETE", f"/users/alice/servers/{one.instance_id}")
         assert answer.status_code in (202, 204)
-        await eventually(lambda: _not_reachable(stage, spec))
-        assert await stage.uid(spec) == uid
-        await stage.start(spec)
-        assert await stage.uid(spec) == uid
-        assert await stage.reachable(spec)
+        await eventually(lambda: _not_reachable(stage, one))
+        assert await stage.uid(one) == uid
+        await stage.start(one)
+        assert await stage.uid(one) == uid
+        assert await stage.reachable(one)
         assert await kernel.run("print(kept)", anew=True) == "7\n"
 
 
@@ -423,12 +425,16 @@ async def _silent_node(stage: Stage, address: str) -> AsyncIterator[str]:
     """A node whose kubelet has never spoken; `address` is where it is said to listen."""
     name = f"silent-{stage.namespace}"
     await stage.cluster.create("/api/v1/nodes", {"metadata": {"name": name}, "spec": {"unschedulable": True}})
-    status = {"addresses": [{"type": "InternalIP", "address": address}]}
-    await stage.cluster.patch(f"/api/v1/nodes/{name}/status", {"status": status})
+    await _move(stage, name, address)
     try:
         yield name
     finally:
         await stage.cluster.delete(f"/api/v1/nodes/{name}")
+
+
+async def _move(stage: Stage, node: str, address: str) -> None:
+    status = {"addresses": [{"type": "InternalIP", "address": address}]}
+    await stage.cluster.patch(f"/api/v1/nodes/{node}/status", {"status": status})
 
 
 async def _stranded(stage: Stage, spec: InstanceSpec, node: str) -> str:
@@ -450,14 +456,19 @@ async def _is_lost(instances: KubernetesInstances, spec: InstanceSpec, node: str
     return seen.state is ServerState.GONE and node in seen.message
 
 
-async def test_an_instance_on_a_dead_node_is_started_elsewhere_with_the_reason(stage: Stage) -> None:
+async def test_an_instance_is_started_elsewhere_once_its_silent_node_cannot_write_any_more(stage: Stage) -> None:
     instances = with_settings(stage, node_grace=timedelta(seconds=1))
     stage.instances, before = instances, stage.instances
     spec = stage.spec("i-dead")
     try:
-        async with _silent_node(stage, "192.0.2.99") as node:
+        async with _silent_node(stage, os.environ["MLPLAT_HOST_ADDRESS"]) as node:
             uid = await _stranded(stage, spec, node)
             await eventually(lambda: _is_lost(instances, spec, node), 200)
+            with pytest.raises(MlplatError, match="may still write"):
+                async for _ in instances.start(stage.permitted(spec)):
+                    pass
+            assert await stage.uid(spec) == uid
+            await _move(stage, node, NOBODYS_ADDRESS)
             checkpoints = await stage.start(spec)
             assert any(checkpoint.event == "NodeLost" and node in checkpoint.message for checkpoint in checkpoints)
             assert await stage.uid(spec) != uid
@@ -467,27 +478,19 @@ async def test_an_instance_on_a_dead_node_is_started_elsewhere_with_the_reason(s
         stage.instances = before
 
 
-async def test_nothing_is_started_elsewhere_while_the_silent_node_may_still_write(stage: Stage) -> None:
-    instances = with_settings(stage, node_grace=timedelta(seconds=1))
-    spec = stage.spec("i-fenced")
-    async with _silent_node(stage, os.environ["MLPLAT_HOST_ADDRESS"]) as node:
-        uid = await _stranded(stage, spec, node)
-        stage.instances, before = instances, stage.instances
-        try:
-            await eventually(lambda: _is_lost(instances, spec, node), 200)
-            with pytest.raises(MlplatError, match="may still write"):
-                async for _ in instances.start(stage.permitted(spec)):
-                    pass
-            assert await stage.uid(spec) == uid
-        finally:
-            stage.instances = before
-            path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
-            await stage.cluster.delete(path, grace_seconds=0)
-            await stage.remove(spec)
-
-
 async def test_the_watch_finds_its_way_after_a_lost_connection(stage: Stage, one: InstanceSpec) -> None:
+    pod = await stage.pod(one)
+    assert pod
     await stage.cluster.close()
-    async with running(stage, "i-after") as spec:
-        pod = stage.world.pod(names.pod_name(spec.instance_id))
-        assert pod and is_running(pod)
+    async with _blocker(stage, one, pod["spec"]["nodeName"]):
+        await eventually(lambda: _is_seen_running(stage, "blocker"))
+    await eventually(lambda: _is_not_seen(stage, "blocker"))
+
+
+async def _is_seen_running(stage: Stage, name: str) -> bool:
+    pod = stage.world.pod(name)
+    return bool(pod and is_running(pod))
+
+
+async def _is_not_seen(stage: Stage, name: str) -> bool:
+    return stage.world.pod(name) is None
