@@ -8,9 +8,11 @@ LAB := .venv/.lab
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 
-.PHONY: setup up down demo test test-storage test-kubernetes images check format lock screenshots bench-embedded clean
+.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes clean
 
 setup: $(READY) $(LAB)
+
+# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, each process would do it for itself (5 s of a core).
 
 $(READY): pyproject.toml requirements-dev.lock package-lock.json
 	$(PYTHON) scripts/require.py
@@ -45,10 +47,13 @@ test-storage: setup
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
 
-test-kubernetes: setup
+# that the variables which lead to a cluster are set
+cluster:
 	@for name in KUBECONFIG MLPLAT_REGISTRY MLPLAT_HOST_ADDRESS MLPLAT_TEST_RUNTIME MLPLAT_TEST_CONTAINERD; do \
 	  printenv $$name >/dev/null || { echo "There is no cluster to test on: set $$name, see docs/kubernetes.md." >&2; exit 1; }; \
 	done
+
+test-kubernetes: setup cluster
 	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
 	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest tests/kubernetes
 
@@ -73,6 +78,10 @@ screenshots: setup
 
 bench-embedded: setup
 	$(BIN)/python -m benchmarks.embedded
+
+bench-kubernetes: setup cluster
+	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
+	$(BIN)/python -m benchmarks.kubernetes
 
 clean:
 	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/locale jupyter_mlplat/hub/proxy

@@ -1,26 +1,23 @@
 """Save of a pod's changes through the node agent, against `nerdctl commit` and `nerdctl push` of the same container."""
 
-import argparse
 import asyncio
 import io
 import itertools
-import json
 import os
 import secrets
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
-from benchmarks.table import Figure, compared, show
+from benchmarks.kubectl import Json, kubectl, namespace, run, users_image
+from benchmarks.table import Figure, compared
 from jupyter_mlplat.backends.base import InstanceSpec, SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.client import Cluster
@@ -28,80 +25,60 @@ from jupyter_mlplat.backends.kubernetes.images import KubernetesImages
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.embedded.ports import free_port
 from jupyter_mlplat.flavors.models import Flavor
-from jupyter_mlplat.oci.manifest import MANIFEST
 
 FILES = 12_000
 BYTES = 600 * 10**6
 LARGE = 1 << 17
 NODE = "node1"
-SOCKET = f"{os.environ['MLPLAT_TEST_RUNTIME']}/{NODE}/containerd.sock"
-SNAPSHOTS = f"{os.environ['MLPLAT_TEST_CONTAINERD']}/{NODE}/containerd/io.containerd.snapshotter.v1.overlayfs"
+SOCKET = f"{os.environ.get('MLPLAT_TEST_RUNTIME')}/{NODE}/containerd.sock"
+SNAPSHOTS = f"{os.environ.get('MLPLAT_TEST_CONTAINERD')}/{NODE}/containerd/io.containerd.snapshotter.v1.overlayfs"
 POD = "instance-bench"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (medians are shown)")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as name:
-        show("Saving on Kubernetes", [asyncio.run(save(Path(name), chosen.rounds))])
 
 
 async def save(folder: Path, rounds: int) -> Figure:
     """The median of `rounds` saves of one pod, in turns with the peer; each is of files that were just written."""
     registry = os.environ["MLPLAT_REGISTRY"]
-    namespace = f"bench-{secrets.token_hex(3)}"
-    image = await _image(registry)
-    async with _pod(namespace, image) as instance, _images(folder, namespace, registry) as images:
-        ours, theirs = [], []
-        for number in range(rounds):
-            await asyncio.to_thread(_change, namespace)
-            ours.append(await _save(images, instance, number))
-            theirs.append(await asyncio.to_thread(_commit_and_push, namespace, registry, number))
+    folder.mkdir()
+    ours, theirs = [], []
+    with namespace() as name, _pod(name, users_image()) as instance:
+        async with _images(folder, name, registry) as images:
+            for number in range(rounds):
+                await asyncio.to_thread(_change, name)
+                ours.append(await _save(images, instance, number))
+                theirs.append(await asyncio.to_thread(_commit_and_push, name, registry, number))
     what = f"save image, {BYTES // 10**6} MB in {FILES} files changed"
     return compared(what, ours, "nerdctl commit + push", theirs, "≤ 0.14× (7 times faster)", lambda r: r <= 1 / 7)
 
 
-async def _image(registry: str) -> str:
-    url = f"http://{registry}/v2/mlplat/python/manifests/dev"
-    async with httpx.AsyncClient() as client:
-        answer = await client.head(url, headers={"Accept": MANIFEST})
-    return f"{registry}/mlplat/python@{answer.raise_for_status().headers['Docker-Content-Digest']}"
-
-
-@asynccontextmanager
-async def _pod(namespace: str, image: str) -> AsyncIterator[InstanceSpec]:
+@contextmanager
+def _pod(place: str, image: str) -> Iterator[InstanceSpec]:
+    """A pod of the namespace that only sleeps, as an instance."""
     container = {"name": "notebook", "image": image, "command": ["sleep", "infinity"]}
-    pod: dict[str, Any] = {
+    pod: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": POD},
         "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [container]},
     }
-    await _kubectl("create", "namespace", namespace)
-    try:
-        await _kubectl("wait", "--namespace", namespace, "--for=create", "serviceaccount/default", "--timeout=60s")
-        await _kubectl("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(pod).encode())
-        await _kubectl("wait", "--namespace", namespace, "--for=condition=Ready", f"pod/{POD}", "--timeout=180s")
-        flavor = Flavor(id="bench", name="bench", vcpus=2, memory_mib=4096)
-        yield InstanceSpec("bench", "bench", "bench", "m-1", image.partition("@")[2], "python:dev", flavor, image)
-    finally:
-        await _kubectl("delete", "namespace", namespace, "--wait=false")
+    kubectl("create", "--namespace", place, "--filename", "-", body=pod)
+    kubectl("wait", "--namespace", place, "--for=condition=Ready", f"pod/{POD}", "--timeout=180s")
+    flavor = Flavor(id="bench", name="bench", vcpus=2, memory_mib=4096)
+    yield InstanceSpec("bench", "bench", "bench", "m-1", image.partition("@")[2], "python:dev", flavor, image)
 
 
 @asynccontextmanager
-async def _images(folder: Path, namespace: str, registry: str) -> AsyncIterator[KubernetesImages]:
+async def _images(folder: Path, place: str, registry: str) -> AsyncIterator[KubernetesImages]:
     """The back end with an agent beside it."""
     secret, port = secrets.token_hex(16), free_port()
     settings = KubernetesSettings(
-        namespace=namespace,
+        namespace=place,
         api_url="http://localhost",
-        registry=f"{registry}/{namespace}",
+        registry=f"{registry}/{place}",
         registry_insecure=True,
         agent_secret=SecretStr(secret),
     )
     variables = {
-        "SECRET": secret, "NODE": NODE, "NAMESPACE": namespace, "HOST": "127.0.0.1", "PORT": str(port),
+        "SECRET": secret, "NODE": NODE, "NAMESPACE": place, "HOST": "127.0.0.1", "PORT": str(port),
         "SOCKET": SOCKET, "SNAPSHOTS": SNAPSHOTS, "STATE": str(folder), "REGISTRY": settings.registry,
         "REGISTRY_INSECURE": "true",
     }  # fmt: skip
@@ -141,11 +118,11 @@ async def _answers(url: str) -> None:
     raise RuntimeError("the agent does not answer")
 
 
-def _change(namespace: str) -> None:
+def _change(place: str) -> None:
     """Write the files anew in the pod: those of our own environment, as often as needed."""
-    place = "/opt/mlplat/env/bench"
-    command = ["kubectl", "exec", "--stdin", "--namespace", namespace, POD, "--", "sh", "-c"]
-    script = f"rm -rf {place} && mkdir {place} && tar --extract --directory {place} && sync {place}"
+    target = "/opt/mlplat/env/bench"
+    command = ["kubectl", "exec", "--stdin", "--namespace", place, POD, "--", "sh", "-c"]
+    script = f"rm -rf {target} && mkdir {target} && tar --extract --directory {target} && sync {target}"
     process = subprocess.Popen([*command, script], stdin=subprocess.PIPE)
     assert process.stdin is not None
     with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
@@ -184,29 +161,14 @@ async def _save(images: KubernetesImages, instance: InstanceSpec, number: int) -
     raise RuntimeError("nothing was saved")
 
 
-def _commit_and_push(namespace: str, registry: str, number: int) -> float:
-    status = ["kubectl", "get", "pod", "--namespace", namespace, POD, "--output"]
-    container = _run([*status, "jsonpath={.status.containerStatuses[0].containerID}"]).partition("://")[2]
+def _commit_and_push(place: str, registry: str, number: int) -> float:
+    status = ["kubectl", "get", "pod", "--namespace", place, POD, "--output"]
+    container = run([*status, "jsonpath={.status.containerStatuses[0].containerID}"]).partition("://")[2]
     nerdctl = ["nerdctl", "--address", SOCKET, "--namespace", "k8s.io", "--insecure-registry"]
-    image = f"{registry}/{namespace}/peer:{number}"
+    image = f"{registry}/{place}/peer:{number}"
     began = time.monotonic()
-    _run([*nerdctl, "commit", container, image])
-    _run([*nerdctl, "push", "--quiet", image])
+    run([*nerdctl, "commit", container, image])
+    run([*nerdctl, "push", "--quiet", image])
     took = time.monotonic() - began
-    _run([*nerdctl, "rmi", "--force", image])
+    run([*nerdctl, "rmi", "--force", image])
     return took
-
-
-async def _kubectl(*arguments: str, stdin: bytes | None = None) -> str:
-    return await asyncio.to_thread(_run, ["kubectl", *arguments], stdin)
-
-
-def _run(command: list[str], stdin: bytes | None = None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]}: {done.stderr.decode(errors='replace')}")
-    return done.stdout.decode()
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,7 +217,7 @@ def _percentile(took: list[float], share: int) -> float:
 async def _measure(name: str, folder: Path, url: str | None, rounds: int, tell: Callable[[Figure], None]) -> None:
     async with served(folder, url) as stage:
         await populate(stage)
-        tell(_timed(f"{name}: list, 50 of {INSTANCES:,} instances", await list_seconds(stage, 50, rounds), 0.1))
+        tell(await _listed(name, stage, rounds))
         tell(_timed(f"{name}: list, 500 a page", await list_seconds(stage, 500, rounds), 0.3))
         share = await idle_share(20)
         tell(_plain(f"{name}: {INSTANCES:,} instances at rest", f"{share:.1%} of a core", "≤ 25 %", share <= 0.25))
@@ -225,6 +225,10 @@ async def _measure(name: str, folder: Path, url: str | None, rounds: int, tell: 
         tell(_timed(f"{name}: commit to {STREAMS} streams", await event_seconds(stage, rounds), 1))
         took = await busy_seconds(stage)
         tell(_plain(f"{name}: all {INSTANCES:,} started anew", f"{took:.0f} s", "≤ 60 s", took <= 60))
+
+
+async def _listed(name: str, stage: Stage, rounds: int) -> Figure:
+    return _timed(f"{name}: list, 50 of {INSTANCES:,} instances", await list_seconds(stage, 50, rounds), 0.1)
 
 
 def _timed(what: str, took: list[float], reach: float) -> Figure:
@@ -235,6 +239,21 @@ def _timed(what: str, took: list[float], reach: float) -> Figure:
 
 def _plain(what: str, ours: str, reach: str, reached: bool) -> Figure:
     return Figure(what, ours, "none", "", reach, reached)
+
+
+def lists(folder: Path, rounds: int = 200) -> Iterator[Figure]:
+    """How quick lists are, on both databases."""
+
+    async def listed(name: str, url: str | None) -> Figure:
+        (folder / name).mkdir(parents=True)
+        async with served(folder / name, url) as stage:
+            await populate(stage)
+            return await _listed(name, stage, rounds)
+
+    yield asyncio.run(listed("SQLite", None))
+    if installed():
+        with postgres_server() as server:
+            yield asyncio.run(listed("PostgreSQL", server.migrated()))
 
 
 def _figures(folder: Path, rounds: int) -> list[Figure]:

@@ -18,10 +18,10 @@ from jupyter_mlplat.testing.platform import until
 
 
 class PlainHub:
-    """JupyterHub with SimpleLocalProcessSpawner and JupyterLab, nothing of ours."""
+    """JupyterHub with a spawner of its own kind and JupyterLab, nothing of ours. `token` is an administrator's."""
 
     def __init__(self, address: str, token: str) -> None:
-        self.address = address
+        self.address, self.token = address, token
         self._http = httpx.Client(base_url=address, headers={"Authorization": f"token {token}"}, timeout=60)
 
     def start(self, name: str) -> float:
@@ -34,7 +34,11 @@ class PlainHub:
         return time.monotonic() - began
 
     def stop(self, name: str) -> None:
-        self._http.request("DELETE", f"/hub/api/users/bench/servers/{name}", json={"remove": True}).raise_for_status()
+        """Returns once it is gone."""
+        path = f"/hub/api/users/bench/servers/{name}"
+        self._http.request("DELETE", path, json={"remove": True}).raise_for_status()
+        while name in self._http.get("/hub/api/users/bench").json()["servers"]:
+            time.sleep(0.05)
 
     def _ready(self, name: str) -> bool:
         servers = self._http.get("/hub/api/users/bench").json()["servers"]
@@ -42,11 +46,12 @@ class PlainHub:
 
 
 @contextmanager
-def plain_hub(folder: Path) -> Iterator[PlainHub]:
+def plain_hub(folder: Path, traits: str = "") -> Iterator[PlainHub]:
+    """One with SimpleLocalProcessSpawner, or as `traits` (lines of a configuration file) say."""
     folder.mkdir(parents=True)
     port, hub_port, api_port, token = free_port(), free_port(), free_port(), secrets.token_hex(16)
     config = folder / "jupyterhub_config.py"
-    config.write_text(_config(folder, port, hub_port, api_port, token))
+    config.write_text(_config(folder, port, hub_port, api_port, token) + traits)
     environment = {**os.environ, "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32), "HOME": str(folder)}
     with (folder / "hub.log").open("wb") as log:
         command = [sys.executable, "-m", "jupyterhub", "-f", str(config)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jobs_stage import Platform, identities
 from kubectl import Kubectl
 from release import Images, Release, installed
 
@@ -18,6 +19,7 @@ from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 
 ROOT = Path(__file__).parent.parent.parent
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 NEEDED = (
     "KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS", "MLPLAT_TEST_RUNTIME", "MLPLAT_TEST_CONTAINERD",
 )  # fmt: skip
@@ -46,7 +48,7 @@ def images(kubectl: Kubectl) -> Images:
 @pytest.fixture
 def namespace(kubectl: Kubectl) -> Iterator[str]:
     """An empty namespace in which Pod Security `restricted` is enforced, as in the users' one."""
-    with kubectl.namespace("test", **{"pod-security.kubernetes.io/enforce": "restricted"}) as name:
+    with kubectl.namespace("test", **RESTRICTED) as name:
         yield name
 
 
@@ -74,3 +76,33 @@ def alices_instance(alice: Client) -> Instance:
     """A running instance that tests leave running."""
     created = alice.instances.create("alices", flavor="t.small")
     return alice.instances.wait(created.id)
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[str]:
+    with identities() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def references(kubectl: Kubectl) -> dict[str, str]:
+    """`mlplat/python:dev` of the registry, or the repository in MLPLAT_TEST_REPOSITORY; and one that is not there."""
+    repository = os.environ.get("MLPLAT_TEST_REPOSITORY", "mlplat/python")
+    missing = f"{kubectl.registry}/mlplat/nowhere@sha256:{'0' * 64}"
+    return {"python": f"{kubectl.registry}/{repository}@{kubectl.digest(repository)}", "missing": missing}
+
+
+@pytest.fixture
+def platform(jobs_platform: Platform) -> Iterator[Platform]:
+    yield jobs_platform
+    jobs_platform.clear()
+
+
+@pytest.fixture(scope="session")
+def jobs_platform(
+    kubectl: Kubectl, hub: str, references: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    with kubectl.namespace("jobs", **RESTRICTED) as namespace:
+        platform = Platform(tmp_path_factory.mktemp("jobs"), namespace, references, hub).start()
+        yield platform
+        platform.stop()

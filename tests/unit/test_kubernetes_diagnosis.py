@@ -31,6 +31,10 @@ def unplaced(message: str) -> Json:
             "3 nodes were looked at; 1 has too few nvidia.com/gpu free; 1 is kept for others (dedicated: jobs); "
             "1 has been closed for new pods",
         ),
+        (
+            "0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had untolerated taint(s). no new claims",
+            "3 nodes were looked at; 2 have too few CPU cores free; 1 is kept for others",
+        ),
         ("", "the scheduler gives no reason"),
     ],
 )

@@ -112,7 +112,8 @@ def _node_reason(part: str) -> str:
     if device := re.fullmatch(r"Insufficient (\S+)", reason):
         return f"{count} {have} too few {device[1]} free"
     if taint := re.match(r"node\(s\) had untolerated taint\(?s?\)? ?\{?([^}]*)\}?", reason):
-        return f"{count} {'is' if count == '1' else 'are'} kept for others ({taint[1].rstrip(': ')})"
+        kept = f"{count} {'is' if count == '1' else 'are'} kept for others"
+        return f"{kept} ({name})" if (name := taint[1].rstrip(": ")) else kept
     return f"{count}: {reason}"
 
 
