@@ -78,6 +78,16 @@ def test_what_people_need_outlives_the_release(value_file: Path) -> None:
     }
 
 
+def test_a_job_may_have_several_nodes(value_file: Path) -> None:
+    platform = next(
+        one
+        for one in rendered(value_file)
+        if one["metadata"]["name"] == f"{NAME}-platform" and one["kind"] == "Deployment"
+    )
+    variables = {one["name"]: one.get("value") for one in platform["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert variables["MLPLAT_JOB_NODES"] == "8"
+
+
 def test_no_secret_is_written_into_what_others_may_read(value_file: Path) -> None:
     objects = rendered(value_file)
     secrets = [value for one in objects if one["kind"] == "Secret" for value in one.get("stringData", {}).values()]

@@ -200,12 +200,12 @@ async def _blocker(stage: Stage, one: InstanceSpec, node: str) -> AsyncIterator[
     pod = stage.instances.launch(stage.spec("i-blocker")).pod
     pod["metadata"] = {"name": "blocker"}
     pod["spec"] |= {"nodeName": node, "volumes": []}
-    little = {"cpu": "10m", "memory": "32Mi"}
+    little = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "32Mi"}}
     pod["spec"]["containers"][0] |= {
         "command": ["sleep", "600"],
         "volumeMounts": [],
         "workingDir": "/",
-        "resources": {"requests": little, "limits": little},
+        "resources": little,
     }
     await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
     path = path_of(stage.namespace, "pods", "blocker")

@@ -113,7 +113,10 @@ class Fleet:
         pod["spec"]["volumes"][0] = {"name": "work", "emptyDir": {}}
         container = pod["spec"]["containers"][0]
         container["command"] = command or ANSWERING
-        container["resources"] = {kind: {"cpu": "10m", "memory": "64Mi"} for kind in ("requests", "limits")}
+        container["resources"] = {
+            "requests": {"cpu": "10m", "memory": "64Mi"},
+            "limits": {"cpu": "1", "memory": "64Mi"},
+        }
         return pod
 
     def permit(self, spawner: MlplatKubeSpawner, pod: Json | None = None) -> None:

@@ -26,6 +26,10 @@ def unplaced(message: str) -> Json:
             "2 nodes were looked at; 2 have too few CPU cores free",
         ),
         (
+            "0/6 nodes are available: 2 Insufficient cpu, 4 node(s) had untolerated taint(s). preemption: 0/6",
+            "6 nodes were looked at; 2 have too few CPU cores free; 4 are kept for others",
+        ),
+        (
             "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had untolerated taint "
             "{dedicated: jobs}, 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/3",
             "3 nodes were looked at; 1 has too few nvidia.com/gpu free; 1 is kept for others (dedicated: jobs); "
