@@ -20,7 +20,9 @@ async def new_token(client: httpx.AsyncClient, hub_api_url: str, supervisor_toke
     wanted = {"note": "mlplat command line", "scopes": owner_token_scopes(user)}
     made = await client.post(f"{address}/tokens", headers=headers, json=wanted)
     if known.status_code not in (201, 409) or made.status_code != 201:
-        raise BackendFailure(f"The Hub makes no token for {user}: {made.text[:300]}")
+        raise BackendFailure(
+            f"The Hub makes no token for {user} ({known.status_code}, {made.status_code}): {made.text[:300]}"
+        )
     token: str = made.json()["token"]
     return token
 

@@ -29,6 +29,9 @@ def instance_config() -> Config:
     # JupyterLab reads these variables when it is imported, which in a nursery was before there was an instance.
     config.LabApp.user_settings_dir = os.environ["JUPYTERLAB_SETTINGS_DIR"]
     config.LabApp.workspaces_dir = os.environ["JUPYTERLAB_WORKSPACES_DIR"]
+    if "MLPLAT_PRIVATE" in os.environ:
+        # of what is private to a pod nothing is left after a stop; browsers stay logged in by the same secret
+        config.ServerApp.cookie_secret_file = str(Path(os.environ["JUPYTER_DATA_DIR"]) / "jupyter_cookie_secret")
     if extra := _extension_config():
         config.merge(Config(extra))
     return config

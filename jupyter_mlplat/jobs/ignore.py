@@ -25,8 +25,8 @@ _DEFAULTS = {
     "may hold secrets": (
         ".env", ".env.*", "!.env.example", "!.env.sample", "!.env.template", ".netrc", ".git-credentials", ".pypirc",
         ".npmrc", ".pgpass", ".ssh/", ".aws/", ".azure/", ".kube/", ".gnupg/", ".docker/", ".config/gcloud/",
-        ".huggingface/", ".kaggle/", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.pem", "*.key", "*.p12", "*.pfx",
-        "*.ppk", "*.kdbx",
+        ".huggingface/", ".kaggle/", ".mlplat/", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.pem", "*.key",
+        "*.p12", "*.pfx", "*.ppk", "*.kdbx",
     ),
 }  # fmt: skip
 

@@ -313,6 +313,7 @@ def test_a_hub_that_is_replaced_keeps_servers_and_logins(
         kubectl.run("rollout", "restart", "deployment/mlplat-hub", "-n", release.namespace)
         kubectl.run("rollout", "status", "deployment/mlplat-hub", "-n", release.namespace)
         until(lambda: browser.get(address, follow_redirects=False).status_code == 200, "Lab is served")
+        until(lambda: httpx.get(f"{release.url}/hub/health").is_success, "the Hub is found through the proxy")
         assert browser.get("/hub/home", follow_redirects=False).headers.get("Location", "") != "/hub/login"
     assert alice.instances.get(alices_instance.id).status is Status.RUNNING
 

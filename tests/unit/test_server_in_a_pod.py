@@ -29,6 +29,15 @@ def test_its_folders_are_made_and_what_is_private_is_so(tmp_path: Path, monkeypa
     assert sorted(found.name for found in (tmp_path / "lab").iterdir()) == sorted(LAB_FOLDERS.values())
 
 
+def test_browsers_stay_logged_in_by_a_secret_that_outlives_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, folder in LAB_FOLDERS.items():
+        monkeypatch.setenv(name, str(tmp_path / "claim" / folder))
+    monkeypatch.setenv("MLPLAT_PRIVATE", str(tmp_path / "private"))
+    assert Path(server.instance_config().ServerApp.cookie_secret_file).is_relative_to(tmp_path / "claim")
+
+
 def test_the_token_lies_where_the_description_of_the_instance_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
