@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     flavor_catalog: Path | None = None
     instance_quota: int = 10
     running_job_quota: int = 100
+    work_gib_limit: int = Field(default=100, ge=1, description="GiB that a work folder may grow to")
     job_nodes: int = Field(default=1, ge=1, le=64, description="How many nodes one job may have")
     bundle_bytes: int = 5 * 1024**3
     bundle_files: int = 1000

@@ -217,6 +217,8 @@ class InstanceService:
             row = await self._row(session, actor, "instance:update", instance_id)
         if not isinstance(self.backend, GrowingWork):
             raise Conflict("Work folders lie on the disk of this machine, with no size of their own to grow.")
+        if gib > (limit := self.settings.work_gib_limit):
+            raise QuotaExceeded(f"A work folder may grow to {limit} GiB here. Ask an administrator for more.")
         await self.backend.grow_work(spec_of(row, self.flavors.get(row.flavor)), gib)
 
     def _choice(self, row: InstanceRow, current: Flavor, offer: FlavorOffer) -> FlavorChoice:

@@ -324,6 +324,8 @@ async def test_a_work_folder_grows_where_it_is_a_volume(stage: Stage) -> None:
     assert (await stage.instances.get(ALICE, instance_id)).name == "one", "a refusal changes nothing"
     with pytest.raises(Conflict, match="can only grow"):
         await stage.instances.update(ALICE, instance_id, InstanceUpdate(work_gib=9))
+    with pytest.raises(QuotaExceeded, match="100 GiB"):
+        await stage.instances.update(ALICE, instance_id, InstanceUpdate(work_gib=101))
     with pytest.raises(NotFound):
         await stage.instances.update(BOB, instance_id, InstanceUpdate(work_gib=20))
     await stage.instances.update(ALICE, instance_id, InstanceUpdate(work_gib=20))
