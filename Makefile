@@ -8,7 +8,7 @@ LAB := .venv/.lab
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 
-.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes clean
+.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes bench-objects clean
 
 setup: $(READY) $(LAB)
 
@@ -82,6 +82,9 @@ bench-embedded: setup
 bench-kubernetes: setup cluster
 	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
 	$(BIN)/python -m benchmarks.kubernetes
+
+bench-objects: setup
+	$(BIN)/python -m benchmarks.objects
 
 clean:
 	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/locale jupyter_mlplat/hub/proxy

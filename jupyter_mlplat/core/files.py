@@ -3,6 +3,8 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_mlplat.errors import NoSpace
@@ -29,3 +31,14 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
                 f"The disk is full: {path.name} could not be written. Free some space and try again."
             ) from error
         raise
+
+
+@contextmanager
+def full_disk_in_words() -> Iterator[None]:
+    """NoSpace for what the system says of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace("The disk is full: there is no room for this. Free some space and try again.") from error

@@ -1,16 +1,16 @@
 """Uploads: streamed to a file beside their place while they are counted and hashed, then put there whole."""
 
 import asyncio
-import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jupyter_mlplat.errors import NoSpace, TooLarge
+from jupyter_mlplat.core.files import full_disk_in_words
+from jupyter_mlplat.errors import TooLarge
 
 _WRITE_AT_ONCE = 1 << 20
 
@@ -88,14 +88,3 @@ class _Incoming:
     def discard(self) -> None:
         self._file.close()
         self.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def full_disk_in_words() -> Iterator[None]:
-    """NoSpace for what the system says of a full disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise NoSpace("The disk is full: there is no room for this. Free some space and try again.") from error

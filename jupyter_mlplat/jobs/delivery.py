@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from jupyter_mlplat.core.files import write_atomically
-from jupyter_mlplat.core.incoming import full_disk_in_words
+from jupyter_mlplat.core.files import full_disk_in_words, write_atomically
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.runner.state import State, replacing

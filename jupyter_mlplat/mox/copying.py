@@ -63,13 +63,13 @@ def plan(source: Place, target: Place, only: Sequence[str] | None = None) -> Pla
     NoSuchObject where there is no such folder, FileAndFolder where two keys cannot both be paths of this machine.
     """
     found = list(_below(source)) if only is None else [(name, None) for name in only]
+    if isinstance(source, ObjectUrl) and isinstance(target, Path):
+        _refuse_clashes(target, [name for name, _ in found])
     copies = [
         Copy(_child(source, name), _target(source, target, name), facts)
         for name, facts in found
         if not name.endswith("/")
     ]
-    if isinstance(source, ObjectUrl) and isinstance(target, Path):
-        _refuse_clashes(copies)
     return Plan(copies, [_target(source, target, name) for name, _ in found if name.endswith("/")])
 
 
@@ -133,14 +133,12 @@ def _files_below(folder: Path) -> Iterator[str]:
             yield relative.as_posix() + "/"
 
 
-def _refuse_clashes(copies: Iterable[Copy]) -> None:
-    files = {copy.target for copy in copies}
-    for copy in copies:
-        for parent in Path(str(copy.target)).parents:
-            if parent in files:
-                raise FileAndFolder(
-                    f"{parent} would be a file and a folder: object storage has both. Copy one of them."
-                )
+def _refuse_clashes(target: Path, names: Iterable[str]) -> None:
+    files = {name for name in names if not name.endswith("/")}
+    for name in names:
+        for at in (place for place, letter in enumerate(name) if letter == "/"):
+            if name[:at] in files:
+                raise FileAndFolder(f"{target / name[:at]} would be a file and a folder, as it is among the keys.")
 
 
 def _within_here(source: Path, target: Path) -> None:

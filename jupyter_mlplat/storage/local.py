@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from jupyter_mlplat.core.incoming import Received, full_disk_in_words
+from jupyter_mlplat.core.files import full_disk_in_words
+from jupyter_mlplat.core.incoming import Received
 from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, NotFound
 from jupyter_mlplat.storage.keys import KEY_BYTES, Place
 from jupyter_mlplat.storage.models import Listing, ObjectInfo

@@ -11,9 +11,9 @@ from moto.server import ThreadedMotoServer
 import jupyter_mlplat.mox as mox
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.storage.engine import current
+from jupyter_mlplat.storage.engine.base import ObjectStore
 from jupyter_mlplat.storage.engine.connection import connection
 from jupyter_mlplat.storage.engine.failures import FileAndFolder
-from jupyter_mlplat.storage.engine.s3 import S3Store
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 BUCKET = "hostile"
@@ -34,9 +34,9 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def store(server: str) -> Iterator[S3Store]:
+def store(server: str) -> Iterator[ObjectStore]:
     """An endpoint with one empty bucket; the file API goes there too."""
-    store = S3Store(connection("ak", "sk", server))
+    store = current.store_of(connection("ak", "sk", server))
     store.make_bucket(BUCKET)
     current.use(access="ak", secret="sk", server=server)  # noqa: S106
     yield store
@@ -46,7 +46,7 @@ def store(server: str) -> Iterator[S3Store]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_is_written_read_copied_and_deleted_as_it_is(store: S3Store, key: str, tmp_path: Path) -> None:
+def test_a_key_is_written_read_copied_and_deleted_as_it_is(store: ObjectStore, key: str, tmp_path: Path) -> None:
     url = ObjectUrl(BUCKET, key)
     store.write(url, b"content")
     assert [facts.key for facts in store.below(ObjectUrl(BUCKET))] == [key]
@@ -58,7 +58,7 @@ def test_a_key_is_written_read_copied_and_deleted_as_it_is(store: S3Store, key: 
     assert [facts.key for facts in store.below(ObjectUrl(BUCKET))] == ["again"]
 
 
-def test_large_objects_have_strange_keys_too(store: S3Store, tmp_path: Path) -> None:
+def test_large_objects_have_strange_keys_too(store: ObjectStore, tmp_path: Path) -> None:
     data = os.urandom(17 << 20)
     (tmp_path / "up").write_bytes(data)
     store.upload(tmp_path / "up", ObjectUrl(BUCKET, "a//../b"))
@@ -66,14 +66,14 @@ def test_large_objects_have_strange_keys_too(store: S3Store, tmp_path: Path) -> 
     assert (tmp_path / "down").read_bytes() == data
 
 
-def test_a_newline_in_one_key_hides_none_of_the_others(store: S3Store) -> None:
+def test_a_newline_in_one_key_hides_none_of_the_others(store: ObjectStore) -> None:
     for key in ("a", "b\nc", "d"):
         s3_backends["123456789012"]["aws"].put_object(BUCKET, key, b"1")
     assert mox.file.list_directory(f"obs://{BUCKET}") == ["a", "b\nc", "d"]
     assert mox.file.get_size(f"obs://{BUCKET}", recursive=True) == 3
 
 
-def test_a_walk_through_empty_names_ends(store: S3Store) -> None:
+def test_a_walk_through_empty_names_ends(store: ObjectStore) -> None:
     for key in ("a//b", "a/c"):
         store.write(ObjectUrl(BUCKET, key), b"")
     root = f"obs://{BUCKET}/a"
@@ -81,14 +81,14 @@ def test_a_walk_through_empty_names_ends(store: S3Store) -> None:
 
 
 @pytest.mark.parametrize("key", ["../outside", "x/../../outside", "a//b", "/abs", "."])
-def test_no_key_leads_out_of_a_folder_here(store: S3Store, key: str, tmp_path: Path) -> None:
+def test_no_key_leads_out_of_a_folder_here(store: ObjectStore, key: str, tmp_path: Path) -> None:
     store.write(ObjectUrl(BUCKET, f"d/{key}"), b"x")
     with pytest.raises(InvalidInput, match="cannot be a file below"):
         mox.file.copy_parallel(f"obs://{BUCKET}/d", str(tmp_path / "in"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_key_that_is_a_file_and_a_folder_is_refused_before_anything_is_copied(store: S3Store, tmp_path: Path) -> None:
+def test_a_key_that_is_a_file_and_a_folder_is_refused_beforehand(store: ObjectStore, tmp_path: Path) -> None:
     for key in ("d/x", "d/x/y"):
         store.write(ObjectUrl(BUCKET, key), b"")
     with pytest.raises(FileAndFolder, match="a file and a folder"):

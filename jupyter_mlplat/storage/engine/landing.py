@@ -2,18 +2,18 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from jupyter_mlplat.core.incoming import full_disk_in_words
+from jupyter_mlplat.core.files import full_disk_in_words
 
-STEP = 8 << 20
+STEP = 32 << 20
 AT_ONCE = 6
 
-Reader = Callable[[int, int], bytes | memoryview]
-"""The bytes of a source from an offset up to another."""
+Reader = Callable[[int, int], Iterable[bytes]]
+"""The bytes of a source from an offset up to another, in pieces."""
 
 
 @contextmanager
@@ -23,9 +23,8 @@ def landing(path: Path) -> Iterator[int]:
     NoSpace where the disk is full.
     """
     with full_disk_in_words():
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.parent / f".{secrets.token_hex(8)}.part"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = _made(beside)
         try:
             try:
                 yield descriptor
@@ -45,10 +44,15 @@ def put_all(descriptor: int, data: bytes | memoryview, offset: int = 0) -> None:
 
 
 def fill(path: Path, size: int, read: Reader) -> None:
-    """A file of `size` bytes, read in ranges, several at a time."""
+    """A file of `size` bytes, read in ranges, several at a time. EOFError where a range is cut short."""
 
     def one(start: int) -> None:
-        put_all(descriptor, read(start, min(size, start + STEP)), start)
+        offset, end = start, min(size, start + STEP)
+        for piece in read(start, end):
+            put_all(descriptor, piece, offset)
+            offset += len(piece)
+        if offset != end:
+            raise EOFError(f"{path.name} was cut short while it was copied. Try again.")
 
     with landing(path) as descriptor, ThreadPoolExecutor(AT_ONCE) as pool:
         running = [pool.submit(one, start) for start in range(0, size, STEP)]
@@ -58,3 +62,12 @@ def fill(path: Path, size: int, read: Reader) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _made(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)

@@ -92,7 +92,7 @@ class S3Store(ObjectStore):
                 put_all(descriptor, data)
             return
         with self._large:
-            fill(path, known.size, lambda start, end: client.read(url, start, end, known.tag))
+            fill(path, known.size, lambda start, end: client.pieces(url, start, end, known.tag))
 
     def copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts | None = None) -> None:
         if source == target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PARTS_AT_ONCE = 6
 LEAST_PART = 16 << 20
 MOST_PARTS = 9_000
+PIECE = 1 << 20
 _UNNAMEABLE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f]")
 
 
@@ -43,15 +45,23 @@ class FastClient:
             meta = obstore.head(self._bucket(url.bucket), url.key)
         return ObjectFacts(url.key, meta["size"], meta["last_modified"], meta["e_tag"] or "")
 
-    def read(self, url: ObjectUrl, start: int, end: int | None, tag: str | None = None) -> memoryview:
-        """The bytes from `start` up to `end`; Changed where the object's tag is another one."""
-        options: GetOptions = {"if_match": tag} if tag else {}
+    def read(self, url: ObjectUrl, start: int, end: int | None) -> memoryview:
+        """The bytes from `start` up to `end`."""
+        options: GetOptions = {}
         if end is not None:
             options["range"] = (start, end)
         elif start:
             options["range"] = {"offset": start}
         with in_words(self._connection, url):
             return memoryview(obstore.get(self._bucket(url.bucket), url.key, options=options).bytes())
+
+    def pieces(self, url: ObjectUrl, start: int, end: int, tag: str) -> Iterator[bytes]:
+        """The same as they arrive; Changed where the object's tag is another one."""
+        options: GetOptions = {"range": (start, end)}
+        if tag:
+            options["if_match"] = tag
+        with in_words(self._connection, url):
+            yield from obstore.get(self._bucket(url.bucket), url.key, options=options).stream(min_chunk_size=PIECE)
 
     def write(self, url: ObjectUrl, data: bytes, *, create: bool) -> None:
         mode: Literal["create", "overwrite"] = "create" if create else "overwrite"

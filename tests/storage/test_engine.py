@@ -1,0 +1,66 @@
+"""What the S3 store promises beyond single calls: whole files, whole objects, pages."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jupyter_mlplat.storage.engine.base import ObjectFacts, writing
+from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists
+from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
+from jupyter_mlplat.storage.engine.s3_upload import PART, copied_ranges
+from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+
+def test_an_object_that_changes_while_it_is_fetched_leaves_the_old_file(
+    store: S3Store, bucket: str, tmp_path: Path
+) -> None:
+    url = ObjectUrl(bucket, "x")
+    store.write(url, os.urandom(LARGE))
+    before = store.head(url)
+    store.write(url, os.urandom(LARGE))
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(Changed, match="replaced while it was read"):
+        store.download(url, tmp_path / "x", before)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "old")]
+
+
+def test_an_object_written_in_pieces_is_there_when_it_is_whole(store: S3Store, bucket: str) -> None:
+    url, data = ObjectUrl(bucket, "a/b"), os.urandom(2 * PART + 1)
+    with writing(store, url) as upload:
+        for start in range(0, len(data), 1 << 20):
+            upload.write(data[start : start + (1 << 20)])
+        assert not store.is_object(url)
+    assert store.read(url) == data
+
+
+def test_what_exists_is_not_replaced_where_that_is_asked_for(store: S3Store, bucket: str) -> None:
+    url = ObjectUrl(bucket, "x")
+    store.write(url, b"1", create=True)
+    with pytest.raises(ObjectExists):
+        store.write(url, b"2", create=True)
+    assert store.read(url) == b"1"
+
+
+def test_listings_go_page_by_page(store: S3Store, bucket: str) -> None:
+    for name in ("a", "b/1", "b/2", "c"):
+        store.write(ObjectUrl(bucket, name), b"")
+    first = store.page(ObjectUrl(bucket), flat=False, limit=2)
+    assert ([facts.key for facts in first.objects], first.folders) == (["a"], ["b/"])
+    second = store.page(ObjectUrl(bucket), flat=False, after=first.next, limit=2)
+    assert ([facts.key for facts in second.objects], second.next) == (["c"], None)
+
+
+def test_what_was_listed_need_not_be_asked_again(store: S3Store, bucket: str, tmp_path: Path) -> None:
+    url = ObjectUrl(bucket, "x")
+    store.write(url, b"now longer")
+    store.download(url, tmp_path / "x", ObjectFacts("x", 3, None))
+    assert (tmp_path / "x").read_bytes() == b"now longer"
+
+
+@pytest.mark.parametrize("size", [5 << 20, 1 << 30, (1 << 30) + 1, 48 << 40])
+def test_ranges_to_copy_meet_the_rules_for_parts(size: int) -> None:
+    ranges = copied_ranges(size)
+    assert ranges[0][0] == 0 and ranges[-1][1] == size
+    assert all(5 << 20 <= end - start <= 5 << 30 for start, end in ranges)
+    assert [end for _, end in ranges[:-1]] == [start for start, _ in ranges[1:]]
