@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_mlplat.backends.base import JobSpec, JobState
 from jupyter_mlplat.backends.kubernetes import job as manifests
+from jupyter_mlplat.backends.kubernetes.disruptions import Disruptions
 from jupyter_mlplat.backends.kubernetes.job_trouble import CannotStart, Trouble, trouble
 from jupyter_mlplat.backends.kubernetes.job_view import NodeView, Situation, Verdict, judge, pods_of_nodes
 from jupyter_mlplat.backends.kubernetes.jobs import _Waiting
@@ -27,6 +28,7 @@ SMALL = Flavor(id="small", name="small", vcpus=2, memory_mib=1024)
 GPU = Flavor(
     id="gpu", name="gpu", category=Category.GPU, vcpus=4, memory_mib=4096, accelerator=Accelerator(type="a", count=2)
 )
+EVICTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -151,9 +153,11 @@ def dead(code: int, reason: str = "Error", at: str = "2026-01-01T11:59:00Z") -> 
     return {"terminated": {"exitCode": code, "reason": reason, "finishedAt": at}}
 
 
-def verdict(*nodes: NodeView, job: Json | None = None, gone: bool = False, stopping: bool = False) -> Verdict:
+def verdict(
+    *nodes: NodeView, job: Json | None = None, gone: bool = False, stopping: bool = False, disrupted: str | None = None
+) -> Verdict:
     known = None if gone else job or {"spec": {}, "status": {}}
-    return judge(Situation(nodes, known, stopping, "1 GiB", NOW, timedelta(minutes=10)))
+    return judge(Situation(nodes, known, stopping, "1 GiB", NOW, timedelta(minutes=10), disrupted=disrupted))
 
 
 FAILED_JOB: Json = {"spec": {}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "Backoff"}]}}
@@ -200,13 +204,7 @@ def test_the_node_that_failed_first_is_named() -> None:
         (pod("Failed", reason="DeadlineExceeded"), JobState.FAILED, "time limit"),
         (pod(job=dead(127, "StartError")), JobState.FAILED, "could not start"),
         (pod(job=dead(1)), JobState.FAILED, "exit code 1"),
-        (
-            pod(
-                "Failed", conditions=[{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
-            ),
-            JobState.LOST,
-            "being emptied",
-        ),
+        (pod("Failed", conditions=[EVICTED]), JobState.LOST, "being emptied"),
         (pod(sync={"running": {"startedAt": "2026-01-01T11:40:00Z"}}), JobState.LOST, "does not reach the platform"),
     ],
 )
@@ -214,6 +212,22 @@ def test_a_pod_that_ended_without_a_word(found: Json, wanted: JobState, words: s
     seen = verdict(NodeView(pod=found))
     assert seen.state is wanted and words in seen.message, seen
     assert seen.hanging
+
+
+def test_why_a_pod_was_ended_is_known_when_it_is_gone() -> None:
+    told = Disruptions()
+    told.note("job-j-1-1", pod(conditions=[EVICTED]), known=["job-j-1-1"])
+    seen = verdict(NodeView(state("stopped"), True, True), job=FAILED_JOB, disrupted=told.cause("job-j-1-1"))
+    assert seen.state is JobState.LOST and "being emptied" in seen.message
+    told.note("job-j-1-1", pod(), known=["job-j-1-1"])
+    assert told.cause("job-j-1-1") is None, "a pod has taken its place"
+
+
+def test_nothing_is_kept_of_jobs_that_are_gone() -> None:
+    told = Disruptions()
+    told.note("old", pod(conditions=[EVICTED]), known=["old"])
+    told.note("new", pod(), known=[])
+    assert told.cause("old") is None
 
 
 def test_a_death_waits_for_the_last_words() -> None:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jupyter_mlplat.backends.base import JobState
+from jupyter_mlplat.backends.kubernetes.disruptions import INDEX
 from jupyter_mlplat.backends.kubernetes.job import JOB, SYNC
 from jupyter_mlplat.backends.kubernetes.job_trouble import (
     Death,
     Trouble,
     container_state,
     death,
-    disruption,
     sentence,
     trouble,
 )
@@ -20,7 +20,6 @@ from jupyter_mlplat.runner.state import State
 
 Json = dict[str, Any]
 
-INDEX = "batch.kubernetes.io/job-completion-index"
 SILENCE = timedelta(seconds=10)
 """How long a node whose job has ended without a state may take to say something."""
 
@@ -42,7 +41,11 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Situation:
-    """All that is known of an attempt. `lost_since` says why a pod counts as lost, `memory` is the limit in words."""
+    """All that is known of an attempt.
+
+    `lost_since` says why a pod counts as lost, `memory` is the limit in words, `disrupted` why the cluster ended a pod
+    that may be gone.
+    """
 
     nodes: Sequence[NodeView]
     job: Json | None
@@ -51,6 +54,7 @@ class Situation:
     now: datetime
     patience: timedelta
     lost_since: Callable[[Json], str | None] = lambda pod: None
+    disrupted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,8 @@ def _ended_from_outside(seen: Situation) -> Verdict | None:
         return None
     if failed.get("reason") == "DeadlineExceeded":
         return Verdict(JobState.FAILED, "The job was ended at its time limit. Give it more, or let it do less.")
-    causes = [why for node in seen.nodes if node.pod is not None and (why := disruption(node.pod))]
-    if causes:
-        return Verdict(JobState.LOST, f"The job's pod was ended: {causes[0]}.")
+    if seen.disrupted:
+        return Verdict(JobState.LOST, f"The job's pod was ended: {seen.disrupted}.")
     if any(node.final is not None and node.final.state == "stopped" for node in seen.nodes):
         return Verdict(JobState.LOST, "The job's pod was ended by the cluster or an administrator. Submit it again.")
     return Verdict(JobState.FAILED, f"The cluster gave the job up: {sentence(str(failed.get('message', '')))}")

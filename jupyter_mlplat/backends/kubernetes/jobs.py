@@ -13,6 +13,7 @@ from jupyter_mlplat.backends.base import Checkpoint, JobObservation, JobSpec, Jo
 from jupyter_mlplat.backends.kept_jobs import KeptJobs
 from jupyter_mlplat.backends.kubernetes import job as manifests
 from jupyter_mlplat.backends.kubernetes.client import BATCH, CORE, Cluster, path_of
+from jupyter_mlplat.backends.kubernetes.disruptions import Disruptions
 from jupyter_mlplat.backends.kubernetes.job import JOB_LABEL, name_of
 from jupyter_mlplat.backends.kubernetes.job_trouble import CannotStart, Trouble, sentence
 from jupyter_mlplat.backends.kubernetes.job_view import NodeView, Situation, Verdict, judge, pods_of_nodes
@@ -53,11 +54,12 @@ class KubernetesJobs(KeptJobs):
         self._cluster, self._world, self._settings, self._tokens, self._api = cluster, world, settings, tokens, api
         self._queue = Queue(cluster, settings.namespace)
         self._removal = Removal(cluster, world, settings)
+        self._disruptions = Disruptions()
         self._jobs = Watched(
-            cluster, self._path("jobs"), key=_name, slim=_slim, notify=self._changed, labelSelector=JOB_LABEL
+            cluster, self._path("jobs"), key=_name, slim=_slim, notify=self._job_changed, labelSelector=JOB_LABEL
         )
         self._pods = Watched(
-            cluster, self._path("pods"), key=_name, slim=_slim, notify=self._changed, labelSelector=JOB_LABEL
+            cluster, self._path("pods"), key=_name, slim=_slim, notify=self._pod_changed, labelSelector=JOB_LABEL
         )
 
     async def start(self, spec: JobSpec) -> AsyncGenerator[Checkpoint, None]:
@@ -121,7 +123,9 @@ class KubernetesJobs(KeptJobs):
         await asyncio.gather(self._jobs.close(), self._pods.close())
 
     async def _synced(self) -> None:
-        await asyncio.gather(self._jobs.synced(), self._pods.synced(), self._world.synced())
+        # What pods tell is kept for the Jobs that are known.
+        await self._jobs.synced()
+        await asyncio.gather(self._pods.synced(), self._world.synced())
 
     async def _create(self, spec: JobSpec) -> None:
         name = name_of(spec.job_id, spec.attempt)
@@ -160,6 +164,7 @@ class KubernetesJobs(KeptJobs):
             datetime.now(UTC),
             self._settings.start_timeout,
             self._removal.lost_since,
+            self._disruptions.cause(name_of(job_id, attempt)),
         )
         return judge(situation)
 
@@ -221,9 +226,13 @@ class KubernetesJobs(KeptJobs):
             last_metrics=await self._last_metrics(job_id),
         )
 
-    def _changed(self, item: Json) -> None:
-        labels = item["metadata"]["labels"]
-        self._world.signals.notify(labels.get("batch.kubernetes.io/job-name") or _name(item))
+    def _job_changed(self, job: Json) -> None:
+        self._world.signals.notify(_name(job))
+
+    def _pod_changed(self, pod: Json) -> None:
+        job = str(pod["metadata"]["labels"].get("batch.kubernetes.io/job-name", ""))
+        self._disruptions.note(job, pod, self._jobs.objects)
+        self._world.signals.notify(job)
 
     def _path(self, kind: str, name: str = "") -> str:
         return path_of(self._settings.namespace, kind, name, api=BATCH if kind == "jobs" else CORE)
