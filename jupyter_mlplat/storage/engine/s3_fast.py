@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig, S3Config
 
-PARTS_AT_ONCE = 6
+PARTS_AT_ONCE = 5
 LEAST_PART = 16 << 20
 MOST_PARTS = 9_000
 PIECE = 1 << 20
