@@ -4,12 +4,12 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from console_stage import WIDE, OpenPage, Stage, stage
+from people import SignIn, user_of
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from jupyter_mlplat.instances.models import Instance
@@ -19,8 +19,6 @@ from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
 PATIENCE_MS = 120_000
 QUIET = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 RESULTS = Path("test-results")
-
-SignIn = Callable[..., Page]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -96,12 +94,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     (data_dir / "config.toml").write_text('[platform]\nadmins = ["maria"]\n')
     with running_platform(data_dir) as platform:
         yield platform
-
-
-def user_of(platform: RunningPlatform, name: str) -> Client:
-    """A client for a user, made in another thread: in this one Playwright's loop may be running."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(platform.user, name).result()
 
 
 @pytest.fixture(scope="session")

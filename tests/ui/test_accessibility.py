@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SignIn
 from console_stage import PREFIX, OpenPage, Stage
 from lab_window import LabWindow
 from notebooks import training
+from people import SignIn
 from playwright.sync_api import Page, expect
 
 from jupyter_mlplat.instances.models import Instance

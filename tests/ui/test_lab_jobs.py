@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
 from notebooks import failing, training
+from people import SignIn
 from playwright.sync_api import expect
 
 from jupyter_mlplat.instances.models import Instance

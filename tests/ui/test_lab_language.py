@@ -1,8 +1,8 @@
 """Lab in another language."""
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
+from people import SignIn
 from playwright.sync_api import expect
 
 from jupyter_mlplat.instances.models import Instance

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
+from people import SignIn
 from playwright.sync_api import Page, expect
 
 from jupyter_mlplat.core.processes import Process

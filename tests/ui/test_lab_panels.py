@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
+from people import SignIn
 from playwright.sync_api import Locator, expect
 
 from jupyter_mlplat.instances.models import Instance

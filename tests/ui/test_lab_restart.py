@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
+from people import SignIn
 from playwright.sync_api import Page, expect
 
 from jupyter_mlplat.instances.models import Instance

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import SignIn
 from lab_window import LabWindow
 from notebooks import training
+from people import SignIn
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(900)]

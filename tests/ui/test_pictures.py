@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import SignIn, user_of
 from lab_window import LabWindow
+from people import SignIn, user_of
 from playwright.sync_api import Page, expect
 from seeds import Team
 
