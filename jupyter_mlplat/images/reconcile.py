@@ -132,6 +132,8 @@ class ImageReconciler(Reconciler):
             unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
             events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")
             self._release(session, source, f"Saved as {image.full_name}")
+        # an image that is deleted before the next round is missed there only if it was known
+        self._collected = self._collected and self._collected | {saved.digest}
 
     async def _failed(self, image_id: str, why: str) -> None:
         async with self.database.transaction() as session:

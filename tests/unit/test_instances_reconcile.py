@@ -266,6 +266,19 @@ async def test_a_saved_image_has_what_was_installed(stages: Opened) -> None:
     assert await stage.happened(image.id) == ["SaveRequested", "Saving", "Saved"]
 
 
+async def test_an_image_deleted_before_anybody_looked_again_gives_its_space_back(stages: Opened) -> None:
+    stage = stages()
+    instance = await stage.running_instance()
+    stage.world.installed[instance.id] = [EINOPS]
+    made = await stage.images.save(ALICE, instance.id, ImageSave(name="mine", tag="1"))
+    await stage.image_work.reconcile(made.id)
+    digest = (await stage.images.get(ALICE, made.id)).digest
+    assert digest in stage.world.blobs
+    await stage.images.delete(ALICE, made.id)
+    await stage.settle()
+    assert digest not in stage.world.blobs
+
+
 async def test_word_of_a_save_that_comes_late_changes_nothing(stages: Opened) -> None:
     stage = stages()
     instance = await stage.running_instance()
