@@ -3,16 +3,20 @@
 import asyncio
 import json
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import pytest_asyncio
-from instances_stage import Stage, eventually, staged
+from instances_stage import REGISTRY, Stage, eventually, staged
 from kernels import Kernel
+from kubectl import Kubectl
 
 from jupyter_mlplat.backends.base import InstanceSpec, ServerState
 from jupyter_mlplat.backends.kubernetes import names
@@ -481,10 +485,19 @@ async def test_an_instance_is_started_elsewhere_once_its_silent_node_cannot_writ
 async def test_the_watch_finds_its_way_after_a_lost_connection(stage: Stage, one: InstanceSpec) -> None:
     pod = await stage.pod(one)
     assert pod
-    await stage.cluster.close()
+    _cut_connections()
     async with _blocker(stage, one, pod["spec"]["nodeName"]):
         await eventually(lambda: _is_seen_running(stage, "blocker"))
     await eventually(lambda: _is_not_seen(stage, "blocker"))
+
+
+def _cut_connections() -> None:
+    """End this process's connections to the API server, as a network does that breaks."""
+    port = urlsplit(Kubectl(REGISTRY).server).port
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.raddr and connection.raddr.port == port:
+            with socket.socket(fileno=os.dup(connection.fd)) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
 
 
 async def _is_seen_running(stage: Stage, name: str) -> bool:

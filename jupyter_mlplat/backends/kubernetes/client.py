@@ -113,7 +113,7 @@ class Cluster:
             response.close()
 
     async def close(self) -> None:
-        """Give the connections back; the next request makes new ones."""
+        """Give the connections back; the next request makes new ones. Watches must have been closed: none is told."""
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
