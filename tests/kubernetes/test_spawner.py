@@ -170,7 +170,7 @@ async def fleet() -> AsyncIterator[Fleet]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def one(fleet: Fleet) -> AsyncIterator[MlplatKubeSpawner]:
     """The spawner of a server that tests leave running."""
-    spawner = fleet.spawner("i-one")
+    spawner = fleet.spawner("i-spawned")
     await fleet.start(spawner)
     yield spawner
     await fleet.end(spawner)
@@ -203,12 +203,12 @@ async def test_stopping_what_is_not_there_is_no_error(fleet: Fleet) -> None:
 
 async def test_named_servers_of_one_user_have_pods_of_their_own(fleet: Fleet, one: MlplatKubeSpawner) -> None:
     other = fleet.spawner("i-other")
-    assert (one.pod_name, other.pod_name) == ("instance-i-one", "instance-i-other")
+    assert (one.pod_name, other.pod_name) == ("instance-i-spawned", "instance-i-other")
     assert await fleet.start(other) != address_of(one)
     await fleet.end(other)
     assert await other.poll() is not None
     assert await one.poll() is None
-    assert await fleet.seen("i-one")
+    assert await fleet.seen("i-spawned")
 
 
 async def test_spawners_share_one_reflector_which_can_be_replaced(fleet: Fleet, one: MlplatKubeSpawner) -> None:
@@ -265,11 +265,11 @@ async def test_a_pod_that_waits_is_starting_and_one_that_is_removed_meanwhile_en
 
 
 async def test_a_restarted_hub_finds_the_server_by_its_state(fleet: Fleet, one: MlplatKubeSpawner) -> None:
-    again = fleet.spawner("i-one")
+    again = fleet.spawner("i-spawned")
     again.load_state(one.orm_spawner.state)
     assert again.api_token == one.api_token
     assert await again.poll() is None
-    assert await again.get_url() == f"{address_of(one)}/user/alice/i-one/"
+    assert await again.get_url() == f"{address_of(one)}/user/alice/i-spawned/"
 
 
 async def test_a_hub_that_was_killed_before_the_pod_ran_waits_for_its_address(fleet: Fleet) -> None:
@@ -286,11 +286,11 @@ async def test_a_hub_that_was_killed_before_the_pod_ran_waits_for_its_address(fl
 
 
 async def test_a_pod_that_is_there_is_adopted_with_its_token(fleet: Fleet, one: MlplatKubeSpawner) -> None:
-    uid = await fleet.uid("i-one")
-    again = fleet.spawner("i-one")
+    uid = await fleet.uid("i-spawned")
+    again = fleet.spawner("i-spawned")
     assert again.api_token != one.api_token
     assert await fleet.start(again) == address_of(one)
-    assert await fleet.uid("i-one") == uid
+    assert await fleet.uid("i-spawned") == uid
     assert again.api_token == one.api_token
 
 
@@ -322,23 +322,23 @@ async def test_a_pod_of_somebody_elses_is_neither_adopted_nor_deleted(fleet: Fle
 async def test_a_stop_leaves_the_pod_and_its_token_while_the_platform_wants_the_server(
     fleet: Fleet, one: MlplatKubeSpawner
 ) -> None:
-    uid = await fleet.uid("i-one")
+    uid = await fleet.uid("i-spawned")
     await one.stop()
     await one.stop(now=True)
-    assert await fleet.uid("i-one") == uid
+    assert await fleet.uid("i-spawned") == uid
     assert one.leaves_server, "its token is not revoked"
 
 
 async def test_a_stop_leaves_the_pod_while_the_platform_does_not_answer(fleet: Fleet, one: MlplatKubeSpawner) -> None:
-    uid = await fleet.uid("i-one")
-    fleet.platform.wanted.discard("i-one")
-    await fleet.spawner("i-one", platform_url="http://127.0.0.1:9").stop()
-    assert await fleet.uid("i-one") == uid
-    fleet.platform.wanted.add("i-one")
+    uid = await fleet.uid("i-spawned")
+    fleet.platform.wanted.discard("i-spawned")
+    await fleet.spawner("i-spawned", platform_url="http://127.0.0.1:9").stop()
+    assert await fleet.uid("i-spawned") == uid
+    fleet.platform.wanted.add("i-spawned")
 
 
 async def test_an_address_that_changed_is_noticed(fleet: Fleet, one: MlplatKubeSpawner) -> None:
-    again = fleet.spawner("i-one")
+    again = fleet.spawner("i-spawned")
     url = await fleet.start(again)
     again.server.ip, again.server.port = "10.255.255.9", 1
     assert await again.poll() is None
