@@ -7,6 +7,7 @@ LAB := .venv/.lab
 # of scripts/build_images.py, for `make images`: --registry HOST:PORT, --local-base, … ; and what the tests take
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
+KUBERNETES_TESTS ?= tests/kubernetes
 
 .PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes bench-objects clean
 
@@ -55,7 +56,7 @@ cluster:
 
 test-kubernetes: setup cluster
 	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
-	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest tests/kubernetes
+	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest $(KUBERNETES_TESTS)
 
 check: setup
 	$(BIN)/ruff format --check .

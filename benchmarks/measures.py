@@ -18,7 +18,7 @@ from jupyter_mlplat.images.models import Image
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.lab import Lab
-from jupyter_mlplat.testing.platform import RunningPlatform
+from jupyter_mlplat.testing.platform import RunningPlatform, until
 
 MIB = 1024**2
 NOTEBOOK = {
@@ -203,6 +203,7 @@ def switch(client: Client, rounds: int) -> Figure:
 
 def rest(platform: RunningPlatform, window: float) -> list[Figure]:
     """Memory (PSS) and CPU of the platform process with nothing to do, and of the preloaded parent."""
+    until(lambda: any(image.digest for image in platform.owner.images.list()), "the first image is made", 300)
     figures = []
     for part, what, limit in (("platform", "platform at rest", 130), ("nursery", "preloaded parent at rest", 150)):
         process = psutil.Process(platform.pid(part))

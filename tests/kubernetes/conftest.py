@@ -25,6 +25,11 @@ NEEDED = (
 )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The installed platform takes room on the nodes until the end, so what needs it comes last."""
+    items.sort(key=lambda item: "release" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def kubectl() -> Kubectl:
     """The cluster. Without one every test of this folder fails, with one line that says so."""
