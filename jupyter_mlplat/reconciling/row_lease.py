@@ -108,6 +108,7 @@ class RowLease(Lease):
         if self._end is not None:
             self._end.cancel()
         # After a pause of the whole process the loop calls this before it resumes any work that waits for an answer.
+        # Work whose answer had come before the pause may still take its one step; `confirm` keeps it from the database.
         self._end = asyncio.get_running_loop().call_at(end, self._lapse)
 
     def _lapse(self) -> None:

@@ -237,9 +237,11 @@ def test_who_was_frozen_while_another_took_over_does_nothing_more(
     url = Stage(tmp_path, fresh_database(tmp_path)).settings.database
     first = Replica(url)
     assert first.things.began.wait(20)
-    first.things.theirs.send(b"1")
     second, thaw = Replica(url), threading.Event()
     try:
+        first.things.theirs.send(b"1")
+        while not first.things.acts:
+            first.join(0.01)
         first.freeze(thaw)
         acts = len(first.things.acts)
         assert second.things.began.wait(20), "the other takes over"
