@@ -76,12 +76,16 @@ def down(
     """Stop the platform with all instances; their files stay. Jobs that run go on."""
     from jupyter_mlplat import embedded
 
+    folder = data_dir or default_data_dir()
+    before = embedded.status(folder)
     with spinner("Stopping the platform", as_json):
-        found = embedded.down(data_dir or default_data_dir(), jobs=jobs)
+        found = embedded.down(folder, jobs=jobs)
     if as_json:
         show_json(asdict(found))
-    else:
+    elif before.supervised or before.instances or any(part.running for part in before.parts):
         say("The platform is stopped. Start it again: mlplat up")
+    else:
+        say(f"No platform ran on {before.data_dir}. If yours is on another folder, name that with --data-dir.")
 
 
 def _ready(found: "Status", as_json: bool, stays: bool = False) -> None:

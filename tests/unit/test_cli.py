@@ -395,3 +395,9 @@ def test_a_platform_that_never_ran_is_down(tmp_path: Path) -> None:
     result = mlplat("status", "--json", "--data-dir", str(tmp_path / "none"))
     assert result.exit_code == 1
     assert json.loads(result.stdout)["running"] is False
+
+
+def test_stopping_where_nothing_ran_names_the_folder(tmp_path: Path) -> None:
+    result = mlplat("down", "--data-dir", str(tmp_path / "none"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"No platform ran on {tmp_path / 'none'}.")
