@@ -9,7 +9,7 @@ IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 KUBERNETES_TESTS ?= tests/kubernetes
 
-.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes bench-objects clean
+.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-images clean
 
 setup: $(READY) $(LAB)
 
@@ -86,6 +86,9 @@ bench-kubernetes: setup cluster
 
 bench-objects: setup
 	$(BIN)/python -m benchmarks.objects
+
+bench-images: setup
+	$(BIN)/python -m benchmarks.images
 
 clean:
 	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/locale jupyter_mlplat/hub/proxy

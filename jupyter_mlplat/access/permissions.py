@@ -36,6 +36,7 @@ PERMISSIONS: dict[str, Who] = {
     "instance:delete": OWN,
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.EVERYONE,
     "image:use": FROM_LAB | Who.EVERYONE,
+    "image:update": OWN,
     "image:delete": OWN,
     "bundle:create": FROM_LAB,
     "bundle:read": FROM_LAB,

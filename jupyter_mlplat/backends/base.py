@@ -9,13 +9,13 @@ every verb is idempotent: called again it looks at the world and goes on. A verb
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.images.models import Layer, Package, Service
 from jupyter_mlplat.instances.models import StepName
 from jupyter_mlplat.jobs.models import JobFile, Kind, MetricPoint, Scalar
 
@@ -135,17 +135,31 @@ class GrowingWork(ABC):
 
 @dataclass(frozen=True)
 class PresetImage:
-    """An image that the back end offers out of the box. `digest` is None until it has been prepared."""
+    """An image that the back end offers out of the box. `digest` is None until it has been prepared.
+
+    From the day `retires_on` it is no longer kept up; `instead` is the name of what to take then.
+    """
 
     name: str
     tag: str
     description: str
     digest: str | None
     size: int
-    arch: str
+    architectures: tuple[str, ...]
     categories: tuple[str, ...]
     default: bool = False
     reference: str = ""
+    services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
+    retires_on: date | None = None
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an image is made of: its Python packages by name, its layers from the lowest on."""
+
+    packages: tuple[Package, ...]
+    layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
@@ -172,6 +186,7 @@ class SavedImage:
     size: int
     added: int
     packages: tuple[Package, ...]
+    layers: tuple[Layer, ...] = ()
     reference: str = ""
 
 
@@ -195,8 +210,8 @@ class ImageBackend(ABC):
         """
 
     @abstractmethod
-    async def packages(self, digest: str) -> list[Package]:
-        """The Python packages in an image."""
+    async def contents(self, digest: str) -> Contents:
+        """What is in an image; NotFound where there is none of that digest."""
 
     @abstractmethod
     async def collect(self, keep: set[str]) -> int:

@@ -3,6 +3,7 @@
 from jupyter_mlplat.audit.store import AuditRow
 from jupyter_mlplat.db.base import Base
 from jupyter_mlplat.events.store import EventRow
+from jupyter_mlplat.images.editions import EditionPackageRow, EditionRow
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.jobs.store import BundleRow, JobNumberRow, JobRow
@@ -12,6 +13,8 @@ __all__ = [
     "AuditRow",
     "Base",
     "BundleRow",
+    "EditionPackageRow",
+    "EditionRow",
     "EventRow",
     "ImageRow",
     "InstanceRow",

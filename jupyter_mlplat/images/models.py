@@ -1,5 +1,7 @@
 """Images: preset, saved from an instance, or registered. An image never changes once it is ACTIVE."""
 
+import re
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -45,9 +47,50 @@ class Visibility(StrEnum):
     PUBLIC = "PUBLIC"
 
 
+class Service(StrEnum):
+    """What an image can be used for."""
+
+    NOTEBOOK = "NOTEBOOK"
+    SSH = "SSH"
+    TRAIN = "TRAIN"
+
+
 class Package(Model):
     name: str
     version: str
+
+    @property
+    def key(self) -> str:
+        """The name as package indexes compare it."""
+        return package_key(self.name)
+
+
+def package_key(name: str) -> str:
+    """The spelling of a package's name that all its spellings share (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class Layer(Model):
+    """A layer of an image. `size` is its compressed bytes, `step` what made it, where that is known."""
+
+    digest: str
+    size: int
+    step: str = ""
+
+
+class PackageChange(Model):
+    name: str
+    old: str
+    new: str
+
+
+class PackageChanges(Model):
+    """How the packages of one image differ from those of another, by name."""
+
+    added: list[Package]
+    removed: list[Package]
+    changed: list[PackageChange]
+    same: int
 
 
 class SaveProgress(Model):
@@ -64,12 +107,17 @@ class ImageSave(Model):
     name: ImageName
     tag: ImageTag
     description: Description = ""
+    notebook: Line | None = None
+    """The document that is in front in Lab: remembered with the image."""
 
 
 class Image(Model):
     """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer.
 
     `reference` is where a container runtime pulls it (`REGISTRY/REPOSITORY@DIGEST`); empty on the local back end.
+    `base_name` is the preset that it stands on in the end; `outdated` says that this preset has been made anew since,
+    or is offered no more. From the day `retires_on` the image, or its base, is no longer kept up; `instead` is what to
+    take then.
     """
 
     id: str
@@ -86,24 +134,83 @@ class Image(Model):
     digest: str | None
     reference: str = ""
     parent_digest: str | None
+    parent_name: str | None = None
+    base_name: str | None = None
+    outdated: bool = False
+    retires_on: date | None = None
+    instead: str = ""
     size: int
     added: int
-    arch: str
+    architectures: list[str]
     resource_categories: list[Category]
-    services: list[Literal["NOTEBOOK", "SSH", "TRAIN"]]
+    services: list[Service]
     instance_id: str | None
     instance_name: str | None
+    notebook: str | None = None
     progress: SaveProgress | None
     created_at: Moment
     updated_at: Moment
 
+    @property
+    def full_name(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+
+class ImageParent(Model):
+    """An image that another stands on. `image_id` is set where it is in the caller's catalogue as it was then."""
+
+    digest: str
+    name: str
+    image_id: str | None
+
+
+class ImageUse(Model):
+    """Who needs an image: what is somebody else's is not named."""
+
+    noun: Literal["instance", "job"]
+    id: str | None
+    name: str | None
+    owner: str
+
 
 class ImageDetail(Image):
+    """An image with what is in it: `changes` against its parent, `parents` from the nearest on, its users."""
+
     packages: list[Package]
+    changes: PackageChanges | None = None
+    parents: list[ImageParent] = []
+    layers: list[Layer] = []
+    used_by: list[ImageUse] = []
+
+
+class ImageComparison(Model):
+    """Two images side by side: `packages` says what `other` has that `image` has not, and so on."""
+
+    image: Image
+    other: Image
+    packages: PackageChanges
+    shared_layers: list[Layer]
+    own_layers: list[Layer]
+    other_layers: list[Layer]
+
+
+class ImageUpdate(Model):
+    """What can be changed of an image: not what is in it."""
+
+    description: Description | None = None
+    visibility: Visibility | None = None
 
 
 class ImageFilter(PageRequest):
+    """`name` is a part of NAME:TAG, `package` the name of one that is in it, `base` a part of the preset's name."""
+
     name: Line | None = None
     origin: Origin | None = None
     status: ImageStatus | None = None
+    visibility: Visibility | None = None
+    owner: Line | None = None
     category: Category | None = None
+    service: Service | None = None
+    arch: Line | None = None
+    package: Line | None = None
+    outdated: bool | None = None

@@ -12,7 +12,7 @@ from jupyter_mlplat.errors import BackendFailure, MlplatError
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService
-from jupyter_mlplat.images import store
+from jupyter_mlplat.images import editions, store
 from jupyter_mlplat.images.models import ImageStatus, SaveProgress
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.images.store import ImageRow
@@ -128,7 +128,7 @@ class ImageReconciler(Reconciler):
             image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
             image.digest, image.parent_digest = saved.digest, saved.parent_digest
             image.reference, image.size, image.added = saved.reference, saved.size, saved.added
-            image.packages = [package.model_dump() for package in saved.packages]
+            await editions.note(session, image, saved.packages, saved.layers)
             unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
             events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")
             self._release(session, source, f"Saved as {image.full_name}")

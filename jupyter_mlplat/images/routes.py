@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.http import Caller, Parts
-from jupyter_mlplat.images.models import Image, ImageDetail, ImageFilter
+from jupyter_mlplat.images.models import Image, ImageComparison, ImageDetail, ImageFilter, ImageUpdate
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -20,6 +20,18 @@ async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter
 @router.get("/{image_id}", operation_id="get_image")
 async def get_image(actor: Caller, parts: Parts, image_id: str) -> ImageDetail:
     return await parts.images.get(actor, image_id)
+
+
+@router.patch("/{image_id}", operation_id="update_image")
+async def update_image(actor: Caller, parts: Parts, image_id: str, wanted: ImageUpdate) -> Image:
+    """Describe an image anew, or change who may see and use it."""
+    return await parts.images.update(actor, image_id, wanted)
+
+
+@router.get("/{image_id}/comparison", operation_id="compare_images")
+async def compare_images(actor: Caller, parts: Parts, image_id: str, other: str) -> ImageComparison:
+    """How the image `other` differs from this one: packages by name, and layers."""
+    return await parts.images.compare(actor, image_id, other)
 
 
 @router.delete("/{image_id}", status_code=202, operation_id="delete_image")

@@ -15,13 +15,23 @@ from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, NotFound
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.images import store
-from jupyter_mlplat.images.models import Image, ImageDetail, ImageFilter, ImageSave, ImageStatus, Origin, Package
+from jupyter_mlplat.images.compare import compare_packages, shared_layers
+from jupyter_mlplat.images.insight import in_words, look_into, only_listed, users_of
+from jupyter_mlplat.images.models import (
+    Image,
+    ImageComparison,
+    ImageDetail,
+    ImageFilter,
+    ImageSave,
+    ImageStatus,
+    ImageUpdate,
+    Origin,
+)
 from jupyter_mlplat.images.prepare import PLATFORM
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.instances.models import Status, Target
 from jupyter_mlplat.instances.store import InstanceRow
-from jupyter_mlplat.jobs import store as jobs
 
 
 @dataclass(frozen=True)
@@ -34,13 +44,39 @@ class ImageService:
             return await store.find(session, wanted, actor)
 
     async def get(self, actor: Actor, image_id: str) -> ImageDetail:
-        """One image with its packages."""
+        """One image with what is in it, what it stands on and who uses it."""
         async with self.database.read() as session:
             row = await self._row(session, actor, "image:read", image_id)
-        packages = [Package.model_validate(package) for package in row.packages]
-        if not packages and row.digest:
-            packages = await self.backend.packages(row.digest)
-        return ImageDetail(**store.to_model(row).model_dump(), packages=packages)
+            return await look_into(session, actor, row)
+
+    async def compare(self, actor: Actor, image_id: str, other_id: str) -> ImageComparison:
+        """Two images side by side."""
+        one, other = await self.get(actor, image_id), await self.get(actor, other_id)
+        shared = shared_layers(one.layers, other.layers)
+        return ImageComparison(
+            image=only_listed(one),
+            other=only_listed(other),
+            packages=compare_packages(one.packages, other.packages),
+            shared_layers=one.layers[:shared],
+            own_layers=one.layers[shared:],
+            other_layers=other.layers[shared:],
+        )
+
+    async def update(self, actor: Actor, image_id: str, wanted: ImageUpdate) -> Image:
+        """Describe an image anew, or change who may see it. Who runs on it goes on running."""
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "image:update", image_id)
+            if row.origin == Origin.PRESET:
+                raise Conflict(f"{row.full_name} is a preset: what is said of it stands in the catalogue of presets.")
+            changed = wanted.model_dump(exclude_none=True)
+            for name, value in changed.items():
+                setattr(row, name, value)
+            detail = ", ".join(f"{name}: {value}" for name, value in changed.items())
+            audit.record(session, actor, "image:update", resource_id=row.id, owner=row.owner,
+                         resource_name=row.full_name, detail=detail)  # fmt: skip
+            events.emit(session, "image", row.id, row.owner, "Updated", detail)
+            await session.flush()
+            return (await store.listed(session, [row.id]))[row.id]
 
     async def save(self, actor: Actor, instance_id: str, wanted: ImageSave) -> Image:
         """A new image that the reconciler will make of a running instance's environment."""
@@ -57,7 +93,9 @@ class ImageService:
                 status=ImageStatus.INIT,
                 instance_id=source.id,
                 instance_name=source.name,
+                notebook=wanted.notebook,
             )
+            await self._inherit(session, image, source)
             session.add(image)
             claimed = await session.execute(
                 update(InstanceRow)
@@ -80,7 +118,7 @@ class ImageService:
             row = await self._row(session, actor, "image:delete", image_id)
             if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
                 raise Conflict(f"{row.full_name} is being saved. Wait until that is done, then delete it.")
-            await self._check_unused(session, row)
+            await self._check_unused(session, actor, row)
             row.status = ImageStatus.DELETED
             audit.record(session, actor, "image:delete", resource_id=row.id, owner=row.owner,
                          resource_name=row.full_name)  # fmt: skip
@@ -98,6 +136,13 @@ class ImageService:
             raise Conflict(f"{row.name} is {row.situation}; only a running instance can be saved as an image.")
         return row
 
+    async def _inherit(self, session: AsyncSession, image: ImageRow, source: InstanceRow) -> None:
+        """What the image below can do, the new one can."""
+        parent = await session.get(ImageRow, source.image_id)
+        if parent is not None:
+            image.architectures, image.services = list(parent.architectures), list(parent.services)
+            image.resource_categories = list(parent.resource_categories)
+
     async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave) -> None:
         for holder in (owner, PLATFORM):
             if await store.named(session, holder, wanted.name, wanted.tag):
@@ -105,15 +150,14 @@ class ImageService:
                     f"There is an image {wanted.name}:{wanted.tag} already. Choose another name or tag."
                 )
 
-    async def _check_unused(self, session: AsyncSession, row: ImageRow) -> None:
-        users = await instances.using_image(session, row.id)
-        if users:
-            names = ", ".join(instance.name for instance in users[:5])
+    async def _check_unused(self, session: AsyncSession, actor: Actor, row: ImageRow) -> None:
+        uses = await users_of(session, actor, row)
+        if not uses:
+            return
+        names = in_words([use for use in uses if use.noun == uses[0].noun])
+        if uses[0].noun == "instance":
             raise InUse(f"{row.full_name} is used by {names}. Switch or delete those instances first.")
-        working = await jobs.using_image(session, row.id)
-        if working:
-            names = ", ".join(f"{job.name} #{job.number}" for job in working[:5])
-            raise InUse(f"{row.full_name} is used by the job {names}. Wait until it has ended, or stop it.")
+        raise InUse(f"{row.full_name} is used by the job {names}. Wait until it has ended, or stop it.")
 
     async def _row(self, session: AsyncSession, actor: Actor, action: str, image_id: str) -> ImageRow:
         row = await store.get(session, image_id)

@@ -1,15 +1,37 @@
 """The table of images, and its queries."""
 
-from typing import Any
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVarTuple
 
-from sqlalchemy import BigInteger, Index, Select, func, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Index,
+    Row,
+    Select,
+    String,
+    and_,
+    cast,
+    func,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.base import Base, Owned
-from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin, SaveProgress, Visibility
+from jupyter_mlplat.images import editions
+from jupyter_mlplat.images.editions import EditionRow
+from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin, SaveProgress, Service, Visibility
+
+Columns = TypeVarTuple("Columns")
 
 
 class ImageRow(Owned, Base):
@@ -35,13 +57,20 @@ class ImageRow(Owned, Base):
     parent_digest: Mapped[str | None]
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     added: Mapped[int] = mapped_column(BigInteger, default=0)
-    arch: Mapped[str] = mapped_column(default="x86_64")
+    architectures: Mapped[list[Any]] = mapped_column(default=list)
     resource_categories: Mapped[list[Any]] = mapped_column(default=lambda: ["CPU"])
+    services: Mapped[list[Any]] = mapped_column(default=lambda: [Service.NOTEBOOK, Service.TRAIN])
     preferred: Mapped[bool] = mapped_column(default=False)
     instance_id: Mapped[str | None] = mapped_column(index=True)
     instance_name: Mapped[str | None]
-    packages: Mapped[list[Any]] = mapped_column(default=list)
+    notebook: Mapped[str | None]
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    exclude: Mapped[list[Any]] = mapped_column(default=list)
+    """Paths in the image whose changes a save leaves out."""
+    cancelled: Mapped[bool] = mapped_column(default=False)
+    """Its save is to be given up."""
+    retires_on: Mapped[date | None]
+    instead: Mapped[str] = mapped_column(default="")
 
     @property
     def public(self) -> bool:
@@ -52,7 +81,18 @@ class ImageRow(Owned, Base):
         return f"{self.name}:{self.tag}"
 
 
-def to_model(row: ImageRow) -> Image:
+@dataclass(frozen=True)
+class Standing:
+    """What an image stands on: its parent, and the preset at the bottom."""
+
+    parent_name: str | None = None
+    base_name: str | None = None
+    outdated: bool = False
+    retires_on: date | None = None
+    instead: str = ""
+
+
+def to_model(row: ImageRow, standing: Standing = Standing()) -> Image:
     """The row as people see it."""
     return Image(
         id=row.id,
@@ -69,13 +109,19 @@ def to_model(row: ImageRow) -> Image:
         digest=row.digest,
         reference=row.reference,
         parent_digest=row.parent_digest,
+        parent_name=standing.parent_name,
+        base_name=standing.base_name,
+        outdated=standing.outdated,
+        retires_on=row.retires_on or standing.retires_on,
+        instead=row.instead or standing.instead,
         size=row.size,
         added=row.added,
-        arch=row.arch,
+        architectures=row.architectures,
         resource_categories=row.resource_categories,
-        services=["NOTEBOOK", "TRAIN"],
+        services=row.services,
         instance_id=row.instance_id,
         instance_name=row.instance_name,
+        notebook=row.notebook,
         progress=SaveProgress.model_validate(row.progress) if row.progress else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -103,27 +149,89 @@ async def preferred(session: AsyncSession) -> ImageRow | None:
 
 async def find(session: AsyncSession, wanted: ImageFilter, actor: Actor) -> Page[Image]:
     """A page of the catalogue that the caller may see: presets first, then the newest."""
-    query = _alive()
-    if not actor.admin or actor.instance_id:
-        query = query.where(or_(ImageRow.owner == actor.user, ImageRow.visibility == Visibility.PUBLIC))
-    for column in ("origin", "status"):
+    chosen = select(ImageRow.id).where(ImageRow.status != ImageStatus.DELETED)
+    if wanted.outdated is not None:
+        chosen = _standing(chosen).where(_OUTDATED if wanted.outdated else not_(_OUTDATED))
+    chosen = chosen.where(*_visible_to(actor), *_matching(wanted))
+    total = await session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    # what each stands on is looked up for the rows of the page alone
+    page = chosen.order_by(*_ORDER).limit(wanted.limit).offset(wanted.offset).scalar_subquery()
+    query = _standing(select(*_COLUMNS)).where(ImageRow.id.in_(page)).order_by(*_ORDER)
+    found = [_listed(row) for row in await session.execute(query)]
+    return Page.of(found, total, wanted.limit, wanted.offset)
+
+
+async def listed(session: AsyncSession, image_ids: Collection[str]) -> dict[str, Image]:
+    """The images of those ids that are not deleted, as people see them."""
+    query = _standing(select(*_COLUMNS)).where(ImageRow.id.in_(image_ids), ImageRow.status != ImageStatus.DELETED)
+    found = await session.execute(query)
+    return {image.id: image for image in map(_listed, found)}
+
+
+_parent, _root, _base = aliased(EditionRow), aliased(EditionRow), aliased(ImageRow)
+_GONE = (ImageStatus.DELETED, ImageStatus.ERROR)
+_OUTDATED = and_(
+    _root.digest.is_not(None),
+    or_(_base.id.is_(None), _base.status.in_(_GONE), _base.digest.is_distinct_from(_root.digest)),
+)
+"""The preset at the bottom is another one by now, or none."""
+
+_ORDER = ((ImageRow.origin == Origin.PRESET).desc(), ImageRow.created_at.desc(), ImageRow.id)
+_COLUMNS = (ImageRow, _parent.name, _root.name, _OUTDATED, _base.retires_on, _base.instead)
+
+
+def _standing(query: Select[*Columns]) -> Select[*Columns]:
+    """The query over images, each with what it stands on."""
+    return (
+        query.select_from(ImageRow)
+        .outerjoin(_parent, _parent.digest == ImageRow.parent_digest)
+        .outerjoin(_root, _root.digest == _parent.root_digest)
+        .outerjoin(_base, _base.id == _root.image_id)
+    )
+
+
+def _listed(row: Row[*tuple[Any, ...]]) -> Image:
+    image, parent, base, outdated, retires_on, instead = row
+    return to_model(image, Standing(parent, base, bool(outdated), retires_on, instead or ""))
+
+
+def _visible_to(actor: Actor) -> list[ColumnElement[bool]]:
+    if actor.admin and not actor.instance_id:
+        return []
+    return [or_(ImageRow.owner == actor.user, ImageRow.visibility == Visibility.PUBLIC)]
+
+
+def _matching(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    for column in ("origin", "status", "visibility", "owner"):
         if value := getattr(wanted, column):
-            query = query.where(getattr(ImageRow, column) == value)
+            yield getattr(ImageRow, column) == value
     if wanted.name:
-        full = ImageRow.name + ":" + ImageRow.tag
-        query = query.where(full.icontains(wanted.name, autoescape=True))
-    query = query.order_by((ImageRow.origin == Origin.PRESET).desc(), ImageRow.created_at.desc(), ImageRow.id)
-    if wanted.category:
-        rows = [row for row in await session.scalars(query) if wanted.category in row.resource_categories]
-        page = rows[wanted.offset : wanted.offset + wanted.limit]
-        return Page.of([to_model(row) for row in page], len(rows), wanted.limit, wanted.offset)
-    total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
-    found = await session.scalars(query.limit(wanted.limit).offset(wanted.offset))
-    return Page.of([to_model(row) for row in found], total, wanted.limit, wanted.offset)
+        yield (ImageRow.name + ":" + ImageRow.tag).icontains(wanted.name, autoescape=True)
+    for list_column, member in (
+        (ImageRow.resource_categories, wanted.category),
+        (ImageRow.services, wanted.service),
+        (ImageRow.architectures, wanted.arch),
+    ):
+        if member:
+            yield _has(list_column, member)
+    if wanted.package:
+        yield ImageRow.digest.in_(editions.with_package(wanted.package))
+
+
+def _has(column: InstrumentedAttribute[list[Any]], member: str) -> ColumnElement[bool]:
+    """Whether a list of words kept as JSON has that one: as text, which both databases can search."""
+    return cast(column, String).contains(json.dumps(member), autoescape=True)
 
 
 async def presets(session: AsyncSession) -> list[ImageRow]:
     return list(await session.scalars(_alive().where(ImageRow.origin == Origin.PRESET)))
+
+
+async def without_edition(session: AsyncSession) -> list[ImageRow]:
+    """Images whose contents are not remembered, the oldest first."""
+    known = select(EditionRow.digest).where(EditionRow.digest == ImageRow.digest)
+    query = _alive().where(ImageRow.digest.is_not(None), ~known.exists())
+    return list(await session.scalars(query.order_by(ImageRow.created_at)))
 
 
 async def unfinished(session: AsyncSession) -> list[str]:

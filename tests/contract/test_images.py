@@ -22,7 +22,7 @@ async def save(stage: Stage, spec: InstanceSpec, tag: str = "1") -> SavedImage:
 
 
 async def names_in(stage: Stage, digest: str) -> set[str]:
-    return {package.name for package in await stage.images.packages(digest)}
+    return {package.name for package in (await stage.images.contents(digest)).packages}
 
 
 async def preset(stage: Stage) -> PresetImage:
@@ -57,7 +57,7 @@ async def test_an_unknown_image_cannot_be_prepared(stage: Stage, name: str) -> N
 
 async def test_packages_of_an_unknown_image_are_not_found(stage: Stage) -> None:
     with pytest.raises(NotFound):
-        await stage.images.packages(NOWHERE)
+        await stage.images.contents(NOWHERE)
 
 
 async def test_a_save_without_changes_gives_the_parent(stage: Stage) -> None:
@@ -76,7 +76,7 @@ async def test_a_save_tells_its_progress_and_ends_with_the_image(stage: Stage) -
     assert saved.digest != saved.parent_digest == stage.digest
     assert 0 < saved.added < saved.size
     assert {package.name for package in saved.packages} >= {"gamma", stage.package}
-    assert await stage.images.packages(saved.digest) == list(saved.packages)
+    assert (await stage.images.contents(saved.digest)).packages == saved.packages
     assert stage.package in await names_in(stage, stage.digest) and "gamma" not in await names_in(stage, stage.digest)
 
 
@@ -115,7 +115,7 @@ async def test_collect_keeps_what_is_kept_and_removes_the_rest(stage: Stage) -> 
     assert await stage.stored() == with_kept
     assert "gamma" in await names_in(stage, kept.digest)
     with pytest.raises(NotFound):
-        await stage.images.packages(gone.digest)
+        await stage.images.contents(gone.digest)
     assert await stage.images.collect(keep) == 0, "the second time there is nothing left to remove"
 
 

@@ -156,7 +156,7 @@ async def test_the_image_says_where_it_comes_from(ours: Saving, changed: Instanc
     assert labels["mlplat.instance.id"] == "changed" and labels["org.opencontainers.image.authors"] == "alice"
     assert labels["org.opencontainers.image.base.digest"] == changed.image_digest
     assert ["mlplat-test", "1.5"] in json.loads(labels["mlplat.packages"])
-    assert "mlplat-test" in [package.name for package in await ours.images.packages(saved.digest)]
+    assert "mlplat-test" in [package.name for package in (await ours.images.contents(saved.digest)).packages]
 
 
 async def test_without_changes_it_is_the_parent(lab: Lab, ours: Saving) -> None:

@@ -93,7 +93,7 @@ async def test_an_installed_script_runs_wherever_the_saved_image_is_started(whee
     assert any(step.message.startswith("Installed") for step in steps)
     (preset,) = await place.images.presets()
     assert preset.digest is not None
-    assert [package.name for package in await place.images.packages(preset.digest)] == ["pip"]
+    assert [package.name for package in (await place.images.contents(preset.digest)).packages] == ["pip"]
     before = contents(place.environments.trees.environment(preset.digest))
 
     env = await place.instance(preset.digest)
@@ -184,7 +184,7 @@ async def test_a_saved_image_says_where_it_comes_from(place, digest):
     config = place.layout.config(manifest)
     assert place.layout.find("alice/mine:1") == saved.digest
     assert [(package.name, package.version) for package in saved.packages][-1] == ("gamma", "3.0")
-    assert await place.images.packages(saved.digest) == list(saved.packages)
+    assert (await place.images.contents(saved.digest)).packages == saved.packages
     assert (saved.parent_digest, saved.size) == (digest, place.layout.manifest(digest).size + saved.added)
     assert saved.added == manifest.layers[-1].size
     assert len(config.diff_ids) == len(manifest.layers) == len(config.history) == 2

@@ -4,10 +4,12 @@ import platform
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
+from jupyter_mlplat.images.models import Service
 
 _REFERENCE = re.compile(
     r"(?P<host>[A-Za-z0-9.\-]+(:[0-9]+)?)/(?P<repository>[a-z0-9][a-z0-9._/\-]*)"
@@ -46,6 +48,9 @@ class Preset:
     default: bool
     reference: Reference
     insecure: bool = False
+    services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
+    retires_on: date | None = None
+    instead: str = ""
 
     @property
     def ref(self) -> str:
@@ -74,6 +79,9 @@ def _preset(entry: dict[str, Any], path: Path) -> Preset:
             default=entry.get("default", False),
             reference=Reference.parse(entry["reference"]),
             insecure=entry.get("insecure", False),
+            services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
+            retires_on=entry.get("retires_on"),
+            instead=entry.get("instead", ""),
         )
     except KeyError as error:
         raise InvalidInput(f"An image in the catalogue {path} has no {error.args[0]}.") from error

@@ -11,14 +11,14 @@ from hashlib import sha256
 from typing import Any
 
 from jupyter_mlplat.agent.messages import Progress, SaveRequest
-from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes import catalog, names
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.catalog import Preset, Reference
 from jupyter_mlplat.backends.kubernetes.client import Cluster, Json, path_of
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.errors import Conflict, InvalidInput, NotFound
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.images.models import Layer, Package
 from jupyter_mlplat.oci.child import choose_platform
 from jupyter_mlplat.oci.manifest import Manifest
 from jupyter_mlplat.oci.registry import Document, Registry
@@ -30,6 +30,7 @@ IMAGE_LABEL = "mlplat.image.id"
 """Only what the platform has saved itself carries it, and only that is ever removed."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES = {name: machine for machine, name in _ARCHITECTURES.items()}
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _OCI = "org.opencontainers.image."
 
@@ -41,6 +42,18 @@ class _Image:
     digest: str
     manifest: Manifest
     config: Json
+    architectures: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers with the steps that made them; the steps that made none are passed over."""
+        history = [step for step in self.config.get("history") or [] if not step.get("empty_layer")]
+        steps = [str(step.get("created_by") or "") for step in history]
+        steps = steps if len(steps) == len(self.manifest.layers) else [""] * len(self.manifest.layers)
+        return tuple(
+            Layer(digest=layer.digest, size=layer.size, step=step)
+            for layer, step in zip(self.manifest.layers, steps, strict=True)
+        )
 
     @property
     def labels(self) -> dict[str, str]:
@@ -82,9 +95,12 @@ class KubernetesImages(ImageBackend):
             description=preset.description,
             digest=digest,
             size=image.manifest.size if image else 0,
-            arch=platform.machine(),
+            architectures=image.architectures if image else (platform.machine(),),
             categories=preset.categories,
             default=preset.default,
+            services=preset.services,
+            retires_on=preset.retires_on,
+            instead=preset.instead,
             reference=self._reference(here.repository, digest) if digest else "",
         )
 
@@ -142,7 +158,9 @@ class KubernetesImages(ImageBackend):
 
     async def _image(self, repository: str, version: str) -> _Image:
         top = document = await self._registry.manifest(repository, version)
+        found = None
         if document.is_index:
+            found = architectures_of(document.parse())
             wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
             chosen = choose_platform(document.parse(), wanted)
             if chosen is None:
@@ -151,7 +169,8 @@ class KubernetesImages(ImageBackend):
         manifest = Manifest.parse(document.data)
         config = json.loads(await self._registry.blob(repository, manifest.config.digest))
         self._places[top.digest] = repository
-        return _Image(top.digest, manifest, config)
+        named = found or (str(config.get("architecture", "")),)
+        return _Image(top.digest, manifest, config, tuple(_MACHINES.get(each, each) for each in named))
 
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
         pod = await self._pod(spec)
@@ -165,12 +184,14 @@ class KubernetesImages(ImageBackend):
                     if answer.left_out_count:
                         shown = [each.path for each in answer.left_out]
                         yield Checkpoint(left_out_words(shown, answer.left_out_count), event="LeftOut")
+                    image = await self._image(request.repository, answer.digest)
                     yield SavedImage(
                         digest=answer.digest,
                         parent_digest=answer.parent_digest,
                         size=answer.size,
                         added=answer.added,
                         packages=answer.packages,
+                        layers=image.layers,
                         reference=self._reference(request.repository, answer.digest),
                     )
 
@@ -190,11 +211,11 @@ class KubernetesImages(ImageBackend):
         except NotFound as error:
             raise Conflict("The instance's pod is gone. Start the instance, then save again.") from error
 
-    async def packages(self, digest: str) -> list[Package]:
+    async def contents(self, digest: str) -> Contents:
         repository = self._places.get(digest) or await self._search(digest)
-        labels = (await self._image(repository, digest)).labels
-        listed = json.loads(labels.get(PACKAGES_LABEL) or "[]")
-        return [Package(name=name, version=version) for name, version in listed]
+        image = await self._image(repository, digest)
+        listed = json.loads(image.labels.get(PACKAGES_LABEL) or "[]")
+        return Contents(tuple(Package(name=name, version=version) for name, version in listed), image.layers)
 
     async def _search(self, digest: str) -> str:
         """The repository that has an image which this process has not seen yet."""
@@ -291,6 +312,12 @@ def left_out_words(paths: list[str], count: int) -> str:
     shown = ", ".join(paths[:3])
     more = f" and {count - 3} more" if count > 3 else ""
     return f"Left out of the image (mounts, secrets, sessions): {shown}{more}"
+
+
+def architectures_of(index: Json) -> tuple[str, ...]:
+    """The architectures that an index has images for; attestations, which are listed as `unknown`, are none. Pure."""
+    found = [str((entry.get("platform") or {}).get("architecture", "unknown")) for entry in index["manifests"]]
+    return tuple(dict.fromkeys(each for each in found if each != "unknown"))
 
 
 def _blobs(manifest: Manifest) -> list[Any]:

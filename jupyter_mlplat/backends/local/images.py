@@ -9,16 +9,15 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
 from jupyter_mlplat.backends.local.apart import apart
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
 from jupyter_mlplat.backends.local.interpreter import MACHINE
-from jupyter_mlplat.backends.local.packages import installed
 from jupyter_mlplat.backends.local.presets import Preset
 from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, Recipe, Written
 from jupyter_mlplat.core.clock import now
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.images.models import Layer, Package
 from jupyter_mlplat.oci.layout import Ingest
 from jupyter_mlplat.oci.manifest import Descriptor
 
@@ -47,9 +46,12 @@ class LocalImages(ImageBackend):
             description=preset.description,
             digest=digest,
             size=self._layout.manifest(digest).size if digest else 0,
-            arch=MACHINE,
+            architectures=(MACHINE,),
             categories=preset.categories,
             default=preset.default,
+            services=preset.services,
+            retires_on=preset.retires_on,
+            instead=preset.instead,
         )
 
     async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
@@ -102,8 +104,9 @@ class LocalImages(ImageBackend):
                 if isinstance(step, Checkpoint):
                     yield step
                 else:
-                    packages = tuple(_packages(step.packages))
-                    yield SavedImage(step.digest, spec.instance.image_digest, step.size, step.added, packages)
+                    packages = _packages(step.packages)
+                    layers = await in_thread(partial(self._layers, step.digest))
+                    yield SavedImage(step.digest, spec.instance.image_digest, step.size, step.added, packages, layers)
 
     async def _write(self, recipe: Recipe) -> AsyncGenerator[Checkpoint | Written, None]:
         """Progress, then the image, which is safe from `collect` until the caller goes on."""
@@ -136,15 +139,20 @@ class LocalImages(ImageBackend):
         finally:
             await in_thread(lambda: manager.__exit__(None, None, None))
 
-    async def packages(self, digest: str) -> list[Package]:
-        listed = await in_thread(lambda: self._label(digest, PACKAGES_LABEL))
-        if listed is not None:
-            return _packages(json.loads(listed))
-        await self._environments.prepare(digest)
-        return _packages(await in_thread(lambda: installed(self._environments.trees.environment(digest))))
+    async def contents(self, digest: str) -> Contents:
+        return await in_thread(partial(self._contents, digest))
 
-    def _label(self, digest: str, name: str) -> str | None:
-        return self._layout.config(self._layout.manifest(digest)).labels.get(name)
+    def _contents(self, digest: str) -> Contents:
+        listed = self._layout.config(self._layout.manifest(digest)).labels[PACKAGES_LABEL]
+        return Contents(_packages(json.loads(listed)), self._layers(digest))
+
+    def _layers(self, digest: str) -> tuple[Layer, ...]:
+        manifest = self._layout.manifest(digest)
+        steps = self._layout.config(manifest).history
+        return tuple(
+            Layer(digest=layer.digest, size=layer.size, step=step)
+            for layer, step in zip(manifest.layers, steps, strict=True)
+        )
 
     async def collect(self, keep: set[str]) -> int:
         return await in_thread(lambda: self._collect(keep))
@@ -156,8 +164,8 @@ class LocalImages(ImageBackend):
         return freed + self._environments.trees.collect(staying)
 
 
-def _packages(listed: Iterable[tuple[str, str]]) -> list[Package]:
-    return [Package(name=name, version=version) for name, version in listed]
+def _packages(listed: Iterable[tuple[str, str]]) -> tuple[Package, ...]:
+    return tuple(Package(name=name, version=version) for name, version in listed)
 
 
 def _recipe(spec: SaveSpec, environment: Path) -> Recipe:

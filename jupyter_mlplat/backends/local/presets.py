@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import uv
@@ -16,6 +17,7 @@ import jupyter_mlplat
 from jupyter_mlplat.backends.local.interpreter import MACHINE, OS, PYTHON, base_python
 from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
 from jupyter_mlplat.errors import BackendFailure, NotFound
+from jupyter_mlplat.images.models import Service
 
 _LAST_WORDS = 5
 _TOLD = ("Resolved", "Downloading", "Building", "Prepared", "Installed")
@@ -32,6 +34,9 @@ class Preset:
     default: bool
     requirements: Path
     torch_backend: str | None
+    services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
+    retires_on: date | None = None
+    instead: str = ""
 
     @property
     def ref(self) -> str:
@@ -57,6 +62,9 @@ def load(folder: Path) -> tuple[Preset, ...]:
             default=entry.get("default", False),
             requirements=folder / entry["name"] / "requirements.txt",
             torch_backend=entry.get("torch_backend"),
+            services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
+            retires_on=entry.get("retires_on"),
+            instead=entry.get("instead", ""),
         )
         for entry in document["preset"]
     )

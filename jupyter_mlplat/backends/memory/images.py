@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from datetime import date
 
 from jupyter_mlplat.backends.base import (
     Checkpoint,
+    Contents,
     ImageBackend,
     PresetImage,
     SavedImage,
@@ -12,7 +14,7 @@ from jupyter_mlplat.backends.base import (
 )
 from jupyter_mlplat.backends.memory.world import World, digest_of
 from jupyter_mlplat.errors import BackendFailure, NoSpace, NotFound
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.images.models import Layer, Package
 from jupyter_mlplat.instances.models import StepName
 
 LAYER_BYTES = 1000
@@ -30,10 +32,23 @@ class MemoryImages(ImageBackend):
     async def presets(self) -> list[PresetImage]:
         return [self._preset("python", "3.11", default=True), self._preset("pytorch", "2.8")]
 
-    def _preset(self, name: str, tag: str, default: bool = False) -> PresetImage:
+    def _preset(
+        self, name: str, tag: str, default: bool = False, retires_on: date | None = None, instead: str = ""
+    ) -> PresetImage:
         full = f"{name}:{tag}"
         known = digest_of(full, *self.edition) if full in self.world.prepared else None
-        return PresetImage(name, tag, f"{name} {tag}", known, LAYER_BYTES, "x86_64", ("CPU",), default)
+        return PresetImage(
+            name,
+            tag,
+            f"{name} {tag}",
+            known,
+            LAYER_BYTES,
+            ("x86_64",),
+            ("CPU",),
+            default,
+            retires_on=retires_on,
+            instead=instead,
+        )
 
     async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
         names = {f"{preset.name}:{preset.tag}" for preset in await self.presets()}
@@ -56,9 +71,11 @@ class MemoryImages(ImageBackend):
             yield Checkpoint("Writing the layer", done=total // 2, total=total)
             packages = [*self.world.blobs.get(parent, []), *added]
             self.world.blobs[digest] = packages
+            if digest != parent:
+                self.world.parents[digest] = parent
             self.world.blobs.pop(f"partial:{spec.image_id}", None)
             await self.world.reach("save:done")
-            yield SavedImage(digest, parent, LAYER_BYTES + total, total, tuple(packages))
+            yield SavedImage(digest, parent, LAYER_BYTES + total, total, tuple(packages), self._layers(digest))
 
     @contextmanager
     def _pinned(self, *digests: str) -> Iterator[None]:
@@ -73,10 +90,16 @@ class MemoryImages(ImageBackend):
         self.world.blobs[f"partial:{spec.image_id}"] = []
         await self.world.reach("save:layer")
 
-    async def packages(self, digest: str) -> list[Package]:
+    async def contents(self, digest: str) -> Contents:
         if digest not in self.world.blobs:
             raise NotFound(f"There is no image {digest} any more. Choose another one.")
-        return self.world.blobs[digest]
+        return Contents(tuple(self.world.blobs[digest]), self._layers(digest))
+
+    def _layers(self, digest: str) -> tuple[Layer, ...]:
+        """As if each image had one layer on its parent's."""
+        below = self.world.parents.get(digest)
+        own = Layer(digest=digest_of("layer", digest), size=LAYER_BYTES, step="made in memory")
+        return (*(self._layers(below) if below else ()), own)
 
     async def collect(self, keep: set[str]) -> int:
         needless = self.world.blobs.keys() - keep - self.world.pinned

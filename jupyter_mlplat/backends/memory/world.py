@@ -47,6 +47,8 @@ class World:
     installed: dict[str, list[Package]] = field(default_factory=dict)
     prepared: set[str] = field(default_factory=set)
     blobs: dict[str, list[Package]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    """The parent of each image that was saved with changes."""
     pinned: set[str] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
     ends: dict[str, JobState] = field(default_factory=dict)

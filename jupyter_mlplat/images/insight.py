@@ -1,0 +1,83 @@
+"""What is to be known of one image: what is in it, what it stands on, who uses it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.permissions import allowed
+from jupyter_mlplat.images import editions, store
+from jupyter_mlplat.images.compare import compare_packages
+from jupyter_mlplat.images.models import Image, ImageDetail, ImageParent, ImageUse, PackageChanges
+from jupyter_mlplat.images.store import ImageRow
+from jupyter_mlplat.instances import store as instances
+from jupyter_mlplat.jobs import store as jobs
+
+SHOWN = 5
+"""How many users of an image are named in a sentence."""
+
+
+async def look_into(session: AsyncSession, actor: Actor, row: ImageRow) -> ImageDetail:
+    """The image in full, as far as `actor` may see it."""
+    listed = (await store.listed(session, [row.id]))[row.id]
+    return ImageDetail(
+        **listed.model_dump(),
+        packages=await editions.packages(session, row.digest),
+        changes=await _changes(session, row),
+        parents=await _parents(session, actor, row),
+        layers=await editions.layers(session, row.digest),
+        used_by=await users_of(session, actor, row) if row.owner == actor.user or actor.admin else [],
+    )
+
+
+def only_listed(detail: ImageDetail) -> Image:
+    """An image without what is in it."""
+    return Image.model_validate({name: getattr(detail, name) for name in Image.model_fields})
+
+
+async def _changes(session: AsyncSession, row: ImageRow) -> PackageChanges | None:
+    """How its packages differ from its parent's; None without a parent that is known."""
+    if not row.digest or not row.parent_digest or not await editions.is_known(session, row.parent_digest):
+        return None
+    before = await editions.packages(session, row.parent_digest)
+    return compare_packages(before, await editions.packages(session, row.digest))
+
+
+async def _parents(session: AsyncSession, actor: Actor, row: ImageRow) -> list[ImageParent]:
+    chain = await editions.chain(session, row.parent_digest)
+    listed = await store.listed(session, {edition.image_id for edition in chain})
+    return [
+        ImageParent(
+            digest=edition.digest,
+            name=edition.name,
+            image_id=edition.image_id if _is_seen(actor, listed.get(edition.image_id), edition.digest) else None,
+        )
+        for edition in chain
+    ]
+
+
+def _is_seen(actor: Actor, image: Image | None, digest: str) -> bool:
+    """Whether the image is in the caller's catalogue and still the edition `digest`."""
+    if image is None or image.digest != digest:
+        return False
+    return allowed(actor, "image:read", image.owner, public=image.visibility == "PUBLIC")
+
+
+async def users_of(session: AsyncSession, actor: Actor, row: ImageRow) -> list[ImageUse]:
+    """The instances and the unfinished jobs that need an image; those of others, if it is public, without a name."""
+    uses = [("instance", use.id, use.name, use.owner) for use in await instances.using_image(session, row.id)]
+    working = await jobs.using_image(session, row.id)
+    uses += [("job", job.id, job.label, job.owner) for job in working]
+    return [
+        ImageUse.model_validate({"noun": noun, "id": id, "name": name, "owner": owner})
+        if allowed(actor, f"{noun}:read", owner)
+        else ImageUse.model_validate({"noun": noun, "id": None, "name": None, "owner": owner})
+        for noun, id, name, owner in uses
+    ]
+
+
+def in_words(uses: Sequence[ImageUse]) -> str:
+    """Who uses an image, as a list in a sentence."""
+    named = [use.name or f"{'an instance' if use.noun == 'instance' else 'one'} of {use.owner}" for use in uses]
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    return ", ".join(named[:SHOWN]) + more
