@@ -14,7 +14,7 @@ from jupyter_mlplat.cli.session import platform
 from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.images.models import Image, Package, SaveProgress
+    from jupyter_mlplat.images.models import Image, Package, PackageChanges, SaveProgress
     from jupyter_mlplat.sdk import Client
 
 app = typer.Typer(help="Images: presets, and environments saved from instances.", no_args_is_help=True)
@@ -26,14 +26,33 @@ Reference = Annotated[str, typer.Argument(metavar="IMAGE", help="NAME (its newes
 def list_(
     name: Annotated[str | None, typer.Option(help="Part of NAME:TAG.")] = None,
     origin: Annotated[str | None, typer.Option(help="PRESET or IMAGE_SAVE.")] = None,
+    status: Annotated[str | None, typer.Option(help="Such as ACTIVE.")] = None,
+    visibility: Annotated[str | None, typer.Option(help="PRIVATE or PUBLIC.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="USER", help="Of this user.")] = None,
+    category: Annotated[str | None, typer.Option("--for", help="CPU, GPU or ASCEND.")] = None,
+    service: Annotated[str | None, typer.Option(help="NOTEBOOK, SSH or TRAIN.")] = None,
+    arch: Annotated[str | None, typer.Option(help="x86_64 or aarch64.")] = None,
+    package: Annotated[str | None, typer.Option(metavar="NAME", help="With this Python package in it.")] = None,
+    outdated: Annotated[bool, typer.Option("--outdated", help="Saved on a preset that is another one now.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the images that you can use."""
-    from jupyter_mlplat.images.models import Origin
+    from jupyter_mlplat.flavors.models import Category
+    from jupyter_mlplat.images.models import ImageStatus, Origin, Service, Visibility
 
-    wanted = one_of(Origin, origin, "--origin")
     with platform() as client:
-        found = client.images.list(name=name, origin=wanted)
+        found = client.images.list(
+            name=name,
+            origin=one_of(Origin, origin, "--origin"),
+            status=one_of(ImageStatus, status, "--status"),
+            visibility=one_of(Visibility, visibility, "--visibility"),
+            owner=owner,
+            category=one_of(Category, category, "--for"),
+            service=one_of(Service, service, "--service"),
+            arch=arch,
+            package=package,
+            outdated=outdated or None,
+        )
     if as_json:
         show_json(found)
         return
@@ -42,6 +61,7 @@ def list_(
         Column("STATE", lambda row: state(row.status.value)),
         Column("ORIGIN", _origin, long=True, extra=True),
         Column("SIZE", lambda row: size(row.size) if row.size else "-", right=True),
+        Column("UPKEEP", upkeep, long=True),
         Column("CREATED", lambda row: relative(row.created_at), extra=True),
         Column("ID", lambda row: row.id, extra=True),
     ]
@@ -50,7 +70,7 @@ def list_(
 
 @app.command()
 def show(image: Reference, as_json: Json = False) -> None:
-    """Show one image with the Python packages in it."""
+    """Show one image: what is in it, what it stands on and what changed since, who uses it."""
     with platform() as client:
         found = client.images.get(client.images.find(image).id)
     if as_json:
@@ -67,12 +87,24 @@ def show(image: Reference, as_json: Json = False) -> None:
             ("Owner", found.owner),
             ("Origin", _origin(found)),
             ("Size", f"{size(found.size)}{added}" if found.size else ""),
+            ("Notebook", found.notebook or ""),
             ("Digest", found.digest or ""),
-            ("Parent", found.parent_digest or ""),
-            ("For", ", ".join(found.resource_categories)),
+            ("Stands on", " → ".join(parent.name for parent in found.parents)),
+            ("Upkeep", upkeep(found)),
+            ("For", f"{', '.join(found.resource_categories)} on {', '.join(found.architectures)}"),
+            ("Services", ", ".join(found.services)),
+            ("Seen by", "everybody" if found.visibility == "PUBLIC" else "its owner"),
+            ("Used by", ", ".join(use.name or f"one of {use.owner}" for use in found.used_by)),
             ("Created", f"{relative(found.created_at)} ({exact(found.created_at)})"),
         ]
     )
+    if found.changes is not None:
+        say(f"\nSince {found.parent_name}")
+        _show_changes(found.changes)
+    if found.layers:
+        say(f"\n{len(found.layers)} layers")
+        for layer in found.layers:
+            say(f"  {size(layer.size):>10}  {layer.digest[7:19]}  {layer.step}")
     if found.packages:
         say(f"\n{len(found.packages)} packages")
         columns: list[Column[Package]] = [
@@ -80,6 +112,46 @@ def show(image: Reference, as_json: Json = False) -> None:
             Column("VERSION", lambda row: row.version),
         ]
         show_table(found.packages, columns, empty="")
+
+
+@app.command()
+def compare(
+    image: Reference,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The image to hold beside it.")],
+    as_json: Json = False,
+) -> None:
+    """Show how OTHER differs from IMAGE: packages and layers."""
+    with platform() as client:
+        found = client.images.compare(client.images.find(image).id, client.images.find(other).id)
+    if as_json:
+        show_json(found)
+        return
+    one, two = found.image, found.other
+    say(f"{one.full_name} ({size(one.size)}) → {two.full_name} ({size(two.size)})")
+    _show_changes(found.packages)
+    shared = sum(layer.size for layer in found.shared_layers)
+    own, others = (sum(layer.size for layer in layers) for layers in (found.own_layers, found.other_layers))
+    say(
+        f"  Layers: {size(shared)} in both, {size(own)} only in {one.full_name}, {size(others)} only in {two.full_name}"
+    )
+
+
+@app.command()
+def share(
+    image: Reference,
+    private: Annotated[bool, typer.Option("--private", help="Take it back: for its owner alone again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let everybody on the platform see and use an image of yours."""
+    from jupyter_mlplat.images.models import Visibility
+
+    wanted = Visibility.PRIVATE if private else Visibility.PUBLIC
+    with platform() as client:
+        found = client.images.update(client.images.find(image).id, visibility=wanted)
+    if as_json:
+        show_json(found)
+    else:
+        say(f"{found.full_name} can be seen and used by {'its owner alone' if private else 'everybody'}.")
 
 
 @app.command()
@@ -122,6 +194,28 @@ def told(image: "Image", saved: bool, as_json: bool) -> None:
 
 def _origin(image: "Image") -> str:
     return {"PRESET": "preset", "CUSTOMIZE": "registered"}.get(image.origin, f"saved from {image.instance_name or '-'}")
+
+
+def upkeep(image: "Image") -> str:
+    """What is to be known before an image is picked: that its base is another one now, or ends one day."""
+    words = [f"{image.base_name} is another one now"] if image.outdated else []
+    if image.retires_on:
+        instead = f"; take {image.instead}" if image.instead else ""
+        words.append(f"to be retired on {image.retires_on:%Y-%m-%d}{instead}")
+    return ", ".join(words)
+
+
+def _show_changes(changes: "PackageChanges") -> None:
+    for package in changes.added:
+        say(f"  + {package.name} {package.version}")
+    for package in changes.removed:
+        say(f"  - {package.name} {package.version}")
+    for change in changes.changed:
+        say(f"  ~ {change.name} {change.old} → {change.new}")
+    if not (changes.added or changes.removed or changes.changed):
+        say("  no package is different")
+    else:
+        say(f"  the same in both: {changes.same}")
 
 
 def _progress(progress: "SaveProgress") -> str:

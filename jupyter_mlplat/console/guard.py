@@ -64,7 +64,9 @@ def sign_in(request: Request) -> RedirectResponse:
 async def problem_page(request: Request, error: Exception) -> HTMLResponse:
     """The error as a page. What the platform says of it (and writes down) is the same as over REST."""
     handlers = request.app.exception_handlers
-    handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+    handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    if handler is None:
+        raise error
     answer: Response = await handler(request, error)
     problem = Problem.model_validate_json(bytes(answer.body))
     return page(request, "problem.html", answer.status_code, problem=problem)

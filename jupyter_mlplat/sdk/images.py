@@ -5,7 +5,17 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from jupyter_mlplat.errors import BackendFailure, NotFound
-from jupyter_mlplat.images.models import Image, ImageDetail, ImageStatus, Origin
+from jupyter_mlplat.flavors.models import Category
+from jupyter_mlplat.images.models import (
+    Image,
+    ImageComparison,
+    ImageDetail,
+    ImageStatus,
+    ImageUpdate,
+    Origin,
+    Service,
+    Visibility,
+)
 from jupyter_mlplat.sdk.identifiers import looks_like_id
 from jupyter_mlplat.sdk.waiting import wait_until
 from jupyter_mlplat.sdk.wire import Wire
@@ -27,15 +37,44 @@ class Images:
         name: str | None = None,
         origin: Origin | None = None,
         status: ImageStatus | None = None,
+        visibility: Visibility | None = None,
+        owner: str | None = None,
+        category: Category | None = None,
+        service: Service | None = None,
+        arch: str | None = None,
+        package: str | None = None,
+        outdated: bool | None = None,
         limit: int | None = None,
     ) -> ImageList:
-        """Images that match: presets, the caller's own, and public ones."""
-        filters = {"name": name, "origin": origin and origin.value, "status": status and status.value}
-        return self._wire.all("/images", Image, limit, filters)
+        """Images that match: presets, the caller's own, and public ones. `package` is one that is in them."""
+        filters = {
+            "name": name,
+            "origin": origin,
+            "status": status,
+            "visibility": visibility,
+            "owner": owner,
+            "category": category,
+            "service": service,
+            "arch": arch,
+            "package": package,
+            "outdated": outdated,
+        }
+        given = {key: _plain(value) for key, value in filters.items() if value is not None}
+        return self._wire.all("/images", Image, limit, given)
 
     def get(self, image_id: str) -> ImageDetail:
-        """One image with the packages in it."""
+        """One image with what is in it, what it stands on and who uses it."""
         return self._wire.call("GET", _path(image_id), ImageDetail)
+
+    def compare(self, image_id: str, other_id: str) -> ImageComparison:
+        """How the image `other_id` differs from `image_id`."""
+        return self._wire.call("GET", f"{_path(image_id)}/comparison", ImageComparison, params={"other": other_id})
+
+    def update(self, image_id: str, *, description: str | None = None, visibility: Visibility | None = None) -> Image:
+        """Describe an image anew, or change who may see and use it."""
+        wanted = ImageUpdate(description=description, visibility=visibility)
+        body = wanted.model_dump(mode="json", exclude_none=True)
+        return self._wire.call("PATCH", _path(image_id), Image, json=body)
 
     def find(self, reference: str) -> Image:
         """The image that is meant by NAME (its newest tag), NAME:TAG or an id."""
@@ -56,6 +95,11 @@ class Images:
     ) -> ImageDetail:
         """The image once it is ACTIVE; `seen` gets each reading. Raises BackendFailure where it cannot be saved."""
         return wait_until(lambda: self.get(image_id), _active, what=f"the image {image_id}", timeout=timeout, seen=seen)
+
+
+def _plain(value: str | bool) -> str:
+    """A filter as it stands in an address."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _active(now: Image) -> bool:

@@ -22,6 +22,7 @@ from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, Memory
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.flavors.models import Flavor
+from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.jobs.bundle import pack, survey
 
@@ -54,10 +55,11 @@ class ObedientInstances(MemoryInstances):
 
 @dataclass
 class Stage:
-    """One platform; `gate` lets waiting instances go on."""
+    """One platform; `gate` lets waiting instances go on, `world` is what its back end in memory has."""
 
     address: str
     gate: threading.Event
+    world: World
     sessions: Sessions = field(default_factory=lambda: Sessions(SECRET))
 
     def page(self, browser: Browser, user: str, **context: object) -> Page:
@@ -83,6 +85,16 @@ class Stage:
         with self.api(user) as api:
             made = api.post("/instances", json={"name": name} | wanted).raise_for_status().json()
             return self.wait(api, made["id"], status)
+
+    def save_image(self, user: str, instance: Instance, name: str, tag: str, *packages: Package) -> None:
+        """An image of the instance, in which these packages were installed first."""
+        self.world.installed[instance.id] = list(packages)
+        with self.api(user) as api, api.stream("GET", "/events") as events:
+            wanted = {"name": name, "tag": tag, "description": "What the team works with", "notebook": "train.ipynb"}
+            made = api.post(f"/instances/{instance.id}/images", json=wanted).raise_for_status().json()
+            for _ in events.iter_lines():
+                if api.get(f"/images/{made['id']}").raise_for_status().json()["status"] == "ACTIVE":
+                    return
 
     def wait(self, api: httpx.Client, instance_id: str, status: str) -> Instance:
         with api.stream("GET", "/events") as events:
@@ -115,7 +127,9 @@ class _Carrier:
 def stage(folder: Path, **settings: object) -> Iterator[Stage]:
     """A platform that answers."""
     gate = threading.Event()
-    app = _app(Settings.model_validate({"data_dir": folder, "hub_secret": SECRET, "owner": "admin"} | settings), gate)
+    world = World()
+    wanted = {"data_dir": folder, "hub_secret": SECRET, "owner": "admin"} | settings
+    app = _app(Settings.model_validate(wanted), gate, world)
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1)
     )
@@ -124,15 +138,14 @@ def stage(folder: Path, **settings: object) -> Iterator[Stage]:
     try:
         while not server.started and thread.is_alive():
             thread.join(0.02)
-        yield Stage(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", gate)
+        yield Stage(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", gate, world)
     finally:
         gate.set()
         server.should_exit = True
         thread.join()
 
 
-def _app(settings: Settings, gate: threading.Event) -> FastAPI:
-    world = World()
+def _app(settings: Settings, gate: threading.Event, world: World) -> FastAPI:
 
     async def close() -> None:
         """Nothing is open."""

@@ -41,7 +41,16 @@ def test_pages_of_the_console(console: Stage, open_page: OpenPage, tmp_path: Pat
     image = image_of(console, user)
     instance = f"instances/{made.id}"
     pages = [
-        *("", "instances/new", "images", "jobs", "storage", f"images/{image}", f"instances/{failed.id}/open"),
+        *(
+            "",
+            "instances/new",
+            "images",
+            "images/compare",
+            "jobs",
+            "storage",
+            f"images/{image}",
+            f"instances/{failed.id}/open",
+        ),
         *(instance, *(f"{instance}/{change}" for change in ("flavor", "image", "save", "rename", "stop", "delete"))),
         *(f"jobs/{job}?tab={tab}" for tab in ("logs", "metrics", "files", "details")),
     ]

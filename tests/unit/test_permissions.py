@@ -12,7 +12,7 @@ ONE = Actor("alice", instance_id="i-one")
 ADMINS = Actor("root", admin=True, instance_id="i-roots")
 
 OWNERS_ONLY = {"instance:create", "instance:update", "instance:start"}
-NOT_FROM_AN_INSTANCE = OWNERS_ONLY | {"instance:delete", "image:delete", "audit:read"}
+NOT_FROM_AN_INSTANCE = OWNERS_ONLY | {"instance:delete", "image:delete", "image:update", "audit:read"}
 ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save", "instance:report"}
 NOT_FOR_ADMINISTRATORS = {
     "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "instance:report",

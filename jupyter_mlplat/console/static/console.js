@@ -9,6 +9,7 @@ import './forms.js';
 import './logs.js';
 import './menus.js';
 import './theme.js';
+import './ticks.js';
 
 follow();
 start();

@@ -136,7 +136,11 @@ export interface IImage {
   digest: string | null;
   size: number;
   added: number;
-  arch: string;
+  architectures: string[];
+  base_name: string | null;
+  outdated: boolean;
+  retires_on: string | null;
+  instead: string;
   resource_categories: Category[];
   services: string[];
   instance_id: string | null;
@@ -150,6 +154,10 @@ export interface IImageSave {
   name: string;
   tag: string;
   description: string;
+  /** The notebook that is in front. */
+  notebook?: string;
+  /** Paths in the image whose changes stay out. */
+  exclude?: string[];
 }
 
 export type Phase =

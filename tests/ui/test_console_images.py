@@ -1,0 +1,116 @@
+"""The catalogue of images in a browser: found, looked into, compared, shared, and not deleted while in use."""
+
+import pytest
+from console_stage import PREFIX, OpenPage, Stage
+from playwright.sync_api import Page, expect
+
+from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.instances.models import Instance
+
+pytestmark = pytest.mark.browser
+
+EINOPS = Package(name="einops", version="0.8.1")
+NEWER_PIP = Package(name="pip", version="26.0")
+
+
+@pytest.fixture(scope="module")
+def source(console: Stage) -> Instance:
+    """Where two images were saved, one on each round."""
+    made = console.create("carol", "study")
+    console.save_image("carol", made, "study", "v1", EINOPS)
+    console.save_image("carol", made, "study", "v2", EINOPS, NEWER_PIP)
+    for number in range(5):
+        console.save_image("carol", made, "filler", f"v{number}", EINOPS)
+    return made
+
+
+def open_images(page: Page) -> None:
+    page.goto(f"{PREFIX}/images")
+    expect(page.get_by_role("table")).to_be_visible()
+
+
+def test_two_images_are_ticked_and_compared(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    compare = page.get_by_role("button", name="Compare")
+    expect(compare).to_be_disabled()
+    page.get_by_label("Compare study:v1").check()
+    expect(compare).to_be_disabled()
+    page.get_by_label("Compare study:v2").check()
+    expect(page.get_by_label("Compare filler:v1")).to_be_disabled()
+    compare.click()
+    expect(page.get_by_role("heading", name="Compare images")).to_be_visible()
+    changes = page.locator(".changes")
+    expect(changes).to_contain_text("pip")
+    expect(changes).to_contain_text("26.0")
+    expect(page.get_by_role("columnheader", name="study:v1")).to_be_visible()
+    expect(page.get_by_role("heading", name="In both")).to_be_visible()
+
+
+def test_ticks_outlast_a_change_of_the_list(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_label("Compare study:v1").check()
+    console.save_image("carol", source, "newer", "v1", EINOPS)
+    expect(page.get_by_role("link", name="newer:v1")).to_be_visible()
+    expect(page.get_by_label("Compare study:v1")).to_be_checked()
+
+
+def test_the_list_is_narrowed(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_label("With package").fill("einops")
+    page.get_by_label("Search by name").fill("study")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("row")).to_have_count(3)
+    page.get_by_label("On an outdated base").check()
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_text("No image fits.")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Show all").first.click()
+    expect(page.get_by_role("link", name="pytorch:2.8")).to_be_visible()
+
+
+def test_an_image_shows_what_changed_and_what_it_stands_on(
+    console: Stage, source: Instance, open_page: OpenPage
+) -> None:
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_role("link", name="study:v2").click()
+    expect(page.get_by_role("heading", name="Changed since python:3.11")).to_be_visible()
+    expect(page.locator(".changes")).to_contain_text("einops 0.8.1")
+    expect(page.locator("#facts")).to_contain_text("from study · train.ipynb")
+    expect(page.locator(".chain")).to_contain_text("python:3.11")
+    page.locator("summary").filter(has_text="Layers").click()
+    expect(page.get_by_role("cell", name="made in memory")).to_have_count(2)
+
+
+def test_sharing_says_what_others_may_do_then(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_role("link", name="study:v2").click()
+    page.get_by_role("link", name="Share…").click()
+    dialog = page.get_by_role("dialog", name="Share study:v2 with everybody?")
+    expect(dialog).to_contain_text("read every file in it")
+    dialog.get_by_role("button", name="Share with everybody").click()
+    expect(page.locator("#facts")).to_contain_text("everybody")
+    other = open_page("dave")
+    open_images(other)
+    expect(other.get_by_role("row").filter(has_text="study:v2")).to_contain_text("of carol")
+    expect(other.get_by_role("link", name="study:v1")).to_have_count(0)
+    page.get_by_role("link", name="Make private…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Make private").click()
+    expect(page.locator("#facts")).to_contain_text("its owner")
+
+
+def test_deleting_says_who_still_uses_it(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    with console.api("carol") as api:
+        image = api.get("/images", params={"name": "study:v1"}).json()["data"][0]
+    console.create("carol", "stands-on-it", image_id=image["id"])
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_label("More for study:v1").click()
+    page.get_by_role("row").filter(has_text="study:v1").get_by_role("link", name="Delete…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It is in use, so it cannot be deleted now:")
+    expect(dialog.get_by_role("link", name="stands-on-it")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Delete image")).to_be_disabled()

@@ -1,0 +1,101 @@
+"""`mlplat image`: the catalogue in a terminal."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from sdk_stage import TOKEN, Stage, image, json_reply, page
+from typer.testing import CliRunner, Result
+
+from jupyter_mlplat.cli.main import app
+from jupyter_mlplat.sdk import waiting, wire
+
+ONE, OTHER = "m-abcdefghjkmn", "m-bcdefghjkmnp"
+CHANGES = {
+    "added": [{"name": "einops", "version": "0.8.1"}],
+    "removed": [{"name": "six", "version": "1.17"}],
+    "changed": [{"name": "pip", "old": "25.0", "new": "26.0"}],
+    "same": 12,
+}
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(wire, "RETRY_DELAYS", ())
+    stage = Stage()
+    monkeypatch.setenv("MLPLAT_URL", stage.url)
+    monkeypatch.setenv("MLPLAT_TOKEN", TOKEN)
+    stage.on("GET", "images", page([image(), image("mine", "v2", id=OTHER, outdated=True, base_name="python:3.12")]))
+    yield stage
+    stage.close()
+
+
+def mlplat(*argv: str) -> Result:
+    return CliRunner().invoke(app, list(argv))
+
+
+def test_filters_are_passed_on(stage: Stage) -> None:
+    argv = "image list --for gpu --service train --arch x86_64 --package numpy --outdated --visibility public"
+    assert mlplat(*argv.split()).exit_code == 0
+    asked = stage.requests("GET", "images")[-1].query
+    assert {name: asked[name] for name in ("category", "service", "arch", "package", "outdated", "visibility")} == {
+        "category": "GPU", "service": "TRAIN", "arch": "x86_64", "package": "numpy", "outdated": "true",
+        "visibility": "PUBLIC",
+    }  # fmt: skip
+    assert "name" not in asked
+    assert mlplat("image", "list", "--for", "TPU").exit_code == 2
+
+
+def test_the_list_says_what_is_outdated_or_ends(stage: Stage) -> None:
+    stage.on(
+        "GET",
+        "images",
+        page([image(retires_on="2027-01-31", instead="python:3.13"), image(outdated=True, base_name="python:3.12")]),
+    )
+    text = mlplat("image", "list").stdout
+    assert "to be retired on 2027-01-31; take python:3.13" in text
+    assert "python:3.12 is another one now" in text
+
+
+def test_an_image_is_shown_with_its_changes_its_chain_and_its_users(stage: Stage) -> None:
+    stage.on(
+        "GET",
+        f"images/{ONE}",
+        json_reply(
+            image(
+                notebook="train.ipynb",
+                parent_name="base:1",
+                packages=[{"name": "einops", "version": "0.8.1"}],
+                changes=CHANGES,
+                parents=[{"digest": "sha256:1", "name": name, "image_id": None} for name in ("base:1", "python:3.12")],
+                layers=[{"digest": "sha256:" + "a" * 64, "size": 2048, "step": "mine:v1"}],
+                used_by=[{"noun": "instance", "id": None, "name": None, "owner": "bob"}],
+            )
+        ),
+    )
+    text = mlplat("image", "show", "python").stdout
+    for words in ("base:1 → python:3.12", "one of bob", "train.ipynb", "Since base:1", "+ einops 0.8.1", "- six 1.17",
+                  "~ pip 25.0 → 26.0", "aaaaaaaaaaaa  mine:v1"):  # fmt: skip
+        assert words in text
+
+
+def test_two_images_are_compared(stage: Stage) -> None:
+    compared = {
+        "image": image(), "other": image("mine", "v2", id=OTHER), "packages": CHANGES,
+        "shared_layers": [{"digest": "sha256:1", "size": 2048}], "own_layers": [],
+        "other_layers": [{"digest": "sha256:2", "size": 1024}],
+    }  # fmt: skip
+    stage.on("GET", f"images/{ONE}/comparison", json_reply(compared))
+    text = mlplat("image", "compare", "python:3.12", "mine:v2").stdout
+    assert "+ einops 0.8.1" in text
+    assert "2 KiB in both, 0 B only in python:3.12, 1 KiB only in mine:v2" in text
+    assert stage.requests("GET", f"images/{ONE}/comparison")[0].query == {"other": OTHER}
+    assert json.loads(mlplat("image", "compare", "python:3.12", "mine:v2", "--json").stdout)["packages"] == CHANGES
+
+
+@pytest.mark.parametrize(("more", "visibility"), [([], "PUBLIC"), (["--private"], "PRIVATE")])
+def test_an_image_is_shared_and_taken_back(stage: Stage, more: list[str], visibility: str) -> None:
+    stage.on("PATCH", f"images/{OTHER}", json_reply(image("mine", "v2", id=OTHER, visibility=visibility)))
+    assert mlplat("image", "share", "mine:v2", *more).exit_code == 0
+    assert json.loads(stage.requests("PATCH", f"images/{OTHER}")[0].body) == {"visibility": visibility}
