@@ -33,6 +33,7 @@ from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.steps import advance, close, fresh
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.reconciling.loop import Reconciler
+from jupyter_mlplat.reconciling.nudge import unless
 
 OBSERVE_SECONDS = 5.0
 LOOKS_AT_ONCE = 16
@@ -91,6 +92,7 @@ class InstanceReconciler(Reconciler):
         self._looked = float("-inf")
         self._watches = False
         self._suspects: set[str] = set()
+        self._nudges: dict[str, asyncio.Event] = {}
 
     def rest(self) -> float:
         return min(super().rest(), OBSERVE_SECONDS) if self._watches else super().rest()
@@ -99,6 +101,9 @@ class InstanceReconciler(Reconciler):
         async with self.database.read() as session:
             rows = await store.unsettled(session, self._suspects)
             self._watches = await store.any_running(session)
+        for row in rows:
+            if row.target != Target.RUNNING and row.id in self._nudges:
+                self._nudges[row.id].set()
         actions = {row.id: self._action(row) for row in rows}
         self._suspects &= {instance_id for instance_id, action in actions.items() if action is Action.OBSERVE}
         if not self._watches:
@@ -141,22 +146,38 @@ class InstanceReconciler(Reconciler):
 
     async def _start(self, row: InstanceRow) -> None:
         first = row.started_at is None
-        async with self.database.transaction() as session:
-            fresh_row = await self._fresh(session, row.id)
-            if fresh_row.target != Target.RUNNING:
-                return
-            fresh_row.status = Status.CREATING if first else Status.STARTING
-            fresh_row.status_message = ""
-            fresh_row.steps = fresh()
-            self._emit(session, fresh_row, "Scheduled", "Preparing the instance")
+        nudge = self._nudges[row.id] = asyncio.Event()
         try:
-            if await self._follow(row.id, self._start_steps(row), Target.RUNNING):
+            scheduled = await self._schedule(row.id, Status.CREATING if first else Status.STARTING)
+            if scheduled and await self._follow(row.id, self._start_steps(row), nudge):
                 await self._running(row.id)
-        except BackendFailure:
+        except BackendFailure as failure:
+            await self._waits(row.id, failure.message)
             raise
         except MlplatError as error:
             if await self._is_wanted(row.id):
                 await self._give_up(row, Status.CREATE_FAILED if first else Status.START_FAILED, error.message)
+        finally:
+            del self._nudges[row.id]
+
+    async def _schedule(self, instance_id: str, status: Status) -> bool:
+        """Whether it is still to start; one that is tried again is not announced anew."""
+        async with self.database.transaction() as session:
+            row = await self._fresh(session, instance_id)
+            if row.target != Target.RUNNING:
+                return False
+            if row.status != status or not row.steps:
+                row.status, row.status_message = status, ""
+                self._emit(session, row, "Scheduled", "Preparing the instance")
+            row.steps = fresh()
+            return True
+
+    async def _waits(self, instance_id: str, why: str) -> None:
+        """Say what a start waits for that is tried again."""
+        async with self.database.transaction(silent=True) as session:
+            row = await self._fresh(session, instance_id)
+            row.status_message = why
+        self.broker.touch(row.owner, "instance", instance_id)
 
     async def _is_wanted(self, instance_id: str) -> bool:
         """Whether it is still to run: the Hub is refused a start that its user has called off meanwhile."""
@@ -196,7 +217,7 @@ class InstanceReconciler(Reconciler):
             fresh_row = await self._fresh(session, row.id)
             fresh_row.status = Status.STOPPING
             self._emit(session, fresh_row, "StopNotebook", "Stopping the instance")
-        await self._follow(row.id, self._backend.stop(await self._spec(row.id)), None)
+        await self._follow_to_the_end(row.id, self._backend.stop(await self._spec(row.id)))
         async with self.database.transaction() as session:
             fresh_row = await self._fresh(session, row.id)
             fresh_row.status, fresh_row.status_message = Status.STOPPED, ""
@@ -208,8 +229,8 @@ class InstanceReconciler(Reconciler):
             (await self._fresh(session, row.id)).status = Status.DELETING
         spec = await self._spec(row.id)
         try:
-            await self._follow(row.id, self._backend.stop(spec), None)
-            await self._follow(row.id, self._backend.delete(spec), None)
+            await self._follow_to_the_end(row.id, self._backend.stop(spec))
+            await self._follow_to_the_end(row.id, self._backend.delete(spec))
         except BackendFailure:
             raise
         except MlplatError as error:
@@ -301,18 +322,27 @@ class InstanceReconciler(Reconciler):
             fresh_row = await self._fresh(session, row.id)
             fresh_row.status = Status.STARTING
             fresh_row.restarts += 1
+            fresh_row.steps = []
             self._emit(session, fresh_row, "ServerEnded", f"The server ended ({reason}); it is started anew")
 
     async def _follow(
-        self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], only: Target | None
+        self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], nudge: asyncio.Event
     ) -> bool:
-        """Store each checkpoint; False (and the work cut off) once the target is no longer `only`."""
+        """Store each checkpoint; False (and the work cut off) once it is no longer to run."""
+        async with aclosing(checkpoints):
+            while not nudge.is_set():
+                checkpoint = await unless(nudge, anext(checkpoints, None))
+                if checkpoint is None:
+                    return not nudge.is_set()
+                row = await self._store(instance_id, checkpoint)
+                if row.target != Target.RUNNING:
+                    return False
+        return False
+
+    async def _follow_to_the_end(self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None]) -> None:
         async with aclosing(checkpoints):
             async for checkpoint in checkpoints:
-                row = await self._store(instance_id, checkpoint)
-                if only is not None and row.target != only:
-                    return False
-        return True
+                await self._store(instance_id, checkpoint)
 
     async def _store(self, instance_id: str, checkpoint: Checkpoint) -> InstanceRow:
         async with self.database.transaction() as session:

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from enum import StrEnum
-from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,9 +26,8 @@ from jupyter_mlplat.jobs.store import JobRow, Target
 from jupyter_mlplat.jobs.sweep import sweep
 from jupyter_mlplat.jobs.uploads import BundleFolder, release
 from jupyter_mlplat.reconciling.loop import Reconciler
+from jupyter_mlplat.reconciling.nudge import unless
 from jupyter_mlplat.storage.service import StorageService
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -294,7 +292,7 @@ class JobReconciler(Reconciler):
         """Store each checkpoint; False (and the work cut off) once the job is to stop."""
         async with aclosing(checkpoints):
             while not nudge.is_set():
-                checkpoint = await _unless(nudge, anext(checkpoints, None))
+                checkpoint = await unless(nudge, anext(checkpoints, None))
                 if checkpoint is None:
                     return not nudge.is_set()
                 row = await self._store(job_id, checkpoint)
@@ -333,18 +331,6 @@ class JobReconciler(Reconciler):
 
     def _emit(self, session: AsyncSession, row: JobRow, type: str, message: str) -> None:
         events.emit(session, "job", row.id, row.owner, type, message)
-
-
-async def _unless(nudge: asyncio.Event, work: Awaitable[T]) -> T | None:
-    """What the work gives, or None once somebody nudges first; the work is then cut off."""
-    working, nudged = asyncio.ensure_future(work), asyncio.ensure_future(nudge.wait())
-    try:
-        await asyncio.wait({working, nudged}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, nudged):
-            task.cancel()
-        await asyncio.gather(working, nudged, return_exceptions=True)
 
 
 def _take_progress(row: JobRow, seen: JobObservation) -> None:

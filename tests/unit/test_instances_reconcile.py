@@ -1,5 +1,6 @@
 """Instances and images reach the state that they should, whatever fails and wherever the platform is killed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import product
 from pathlib import Path
@@ -164,13 +165,32 @@ async def test_a_start_that_is_called_off_and_then_refused_has_not_failed(stages
     assert "FailedCreate" not in await stage.happened(instance.id)
 
 
-async def test_a_hub_that_is_away_is_waited_for(stages: Opened) -> None:
+async def test_a_start_that_hangs_is_cut_off_once_it_is_to_stop(stages: Opened) -> None:
+    begun = asyncio.Event()
+
+    class Hangs(memory.MemoryInstances):
+        async def _spawn(self, spec: InstanceSpec) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    stage = stages(instances_are=Hangs)
+    starting = asyncio.create_task(stage.running_instance())
+    await begun.wait()
+    (instance,) = (await stage.instances.find(ALICE, InstanceFilter())).data
+    await stage.instances.stop(ALICE, instance.id)
+    await stage.instance_work.pending()
+    assert (await starting).status == Status.STOPPED
+
+
+async def test_a_hub_that_is_away_is_waited_for_and_told(stages: Opened) -> None:
     stage = stages(instances_are=memory.HubIsAwayOnce)
     with pytest.raises(BackendFailure):
         await stage.running_instance()
-    await stage.settle()
     (instance,) = (await stage.instances.find(ALICE, InstanceFilter())).data
-    assert instance.status == Status.RUNNING
+    assert (instance.status, instance.status_message) == (Status.CREATING, "The Hub does not answer. Try again soon.")
+    await stage.settle()
+    assert (await now(stage, instance)).status == Status.RUNNING
+    assert (await stage.happened(instance.id)).count("Scheduled") == 1
 
 
 async def test_a_server_that_died_is_started_anew(stages: Opened) -> None:
