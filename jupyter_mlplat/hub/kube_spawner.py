@@ -9,13 +9,16 @@ pod only where the platform wants the instance stopped; claims are the platform'
 import asyncio
 import copy
 import json
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiohttp
 from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner  # type: ignore[import-untyped]
+from kubespawner.spawner import PodReflector  # type: ignore[import-untyped]
 from sqlalchemy import inspect
 from traitlets import Unicode, default
 
@@ -23,6 +26,7 @@ from jupyter_mlplat.hub.browser_logins import KeepsBrowserLogins
 from jupyter_mlplat.hub.permits import is_wanted, redeem
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 NOTEBOOK = "notebook"
 IDENTITY = ("mlplat.io/instance", "mlplat.io/owner")
@@ -31,6 +35,22 @@ QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.25
 QUICK_LOOKS = 200
 CREATE_TRIES = 40
 PROBE = aiohttp.ClientTimeout(total=5)
+TOO_MANY_REQUESTS = 429
+LONGEST_SECONDS = 2.0
+UNWELL_SECONDS = 120.0
+"""As long as a webhook of the cluster may take to come back."""
+
+
+class LastingPodReflector(PodReflector):  # type: ignore[misc]
+    """A watch that outlasts an API server that is away: KubeSpawner's own gives up after a minute, for good."""
+
+    async def start(self) -> None:
+        await answer_of(self._list_and_update)
+        await super().start()
+
+    async def _watch_and_update(self) -> None:
+        while not self._stopping:
+            await super()._watch_and_update()
 
 
 class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
@@ -110,21 +130,32 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
         if session := inspect(self.orm_spawner).session:
             session.commit()
 
+    async def _start_watching_pods(self, replace: bool = False) -> Any:
+        """As KubeSpawner does, with a watch that lasts."""
+        return await self._start_reflector(
+            kind="pods",
+            reflector_class=LastingPodReflector,
+            labels={"component": self.component_label},
+            omit_namespace=self.enable_user_namespaces,
+            replace=replace,
+        )
+
     async def _create_or_adopt(self, manifest: Json) -> None:
         for _ in range(CREATE_TRIES):
-            try:
-                await self.api.create_namespaced_pod(
-                    self.namespace, manifest, _request_timeout=self.k8s_api_request_timeout
-                )
-                return
-            except TimeoutError:
-                continue  # whether it was made is seen by trying again
-            except ApiException as error:
-                if error.status != 409:
-                    raise _refusal(error) from error
-            if await self._adopt(manifest):
+            if await self._create(manifest) or await self._adopt(manifest):
                 return
         raise SpawnException(f"The earlier pod {self.pod_name} does not go away.", reason="conflict", status_code=503)
+
+    async def _create(self, manifest: Json) -> bool:
+        """Whether the pod was made; False where there is one of that name."""
+        ask = self.api.create_namespaced_pod
+        try:
+            await answer_of(lambda: ask(self.namespace, manifest, _request_timeout=self.k8s_api_request_timeout))
+        except ApiException as error:
+            if error.status != 409:
+                raise _refusal(error) from error
+            return False
+        return True
 
     async def _adopt(self, manifest: Json) -> bool:
         """Take up the pod that is there; False, after a moment, where it is over or on its way out."""
@@ -142,7 +173,8 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
         return True
 
     async def _read_pod(self) -> Json | None:
-        answer = await self.api.read_namespaced_pod(self.pod_name, self.namespace, _preload_content=False)
+        ask = self.api.read_namespaced_pod
+        answer = await answer_of(lambda: ask(self.pod_name, self.namespace, _preload_content=False))
         if answer.status == 404:
             return None
         if answer.status != 200:
@@ -187,6 +219,22 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
                 looks += 1
             await self._running()
             await asyncio.sleep(QUICK_SECONDS if looks < QUICK_LOOKS else SLOW_SECONDS)
+
+
+async def answer_of(ask: Callable[[], Awaitable[T]]) -> T:
+    """What the API server answers, asked again while it is silent, and for a while where it says that it cannot."""
+    pause, spoke = QUICK_SECONDS, time.monotonic()
+    while True:
+        try:
+            return await ask()
+        except (TimeoutError, aiohttp.ClientError):
+            spoke = time.monotonic()  # whether it has done what was asked is seen by asking again
+        except ApiException as error:
+            unwell = error.status == TOO_MANY_REQUESTS or (error.status or 0) >= 500
+            if not unwell or time.monotonic() - spoke > UNWELL_SECONDS:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_SECONDS)
 
 
 def with_environment(manifest: Json, variables: dict[str, str]) -> Json:

@@ -1,12 +1,16 @@
 """The Hub's configuration on a cluster, and the pure parts of its spawner."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionError
+from kubernetes_asyncio.client import ApiException
 from traitlets.config import Config
 
+from jupyter_mlplat.hub import kube_spawner
 from jupyter_mlplat.hub.kube_config import ClusterHubSettings, configure
-from jupyter_mlplat.hub.kube_spawner import has_ended, is_same, variables_of, with_environment
+from jupyter_mlplat.hub.kube_spawner import answer_of, has_ended, is_same, variables_of, with_environment
 from jupyter_mlplat.hub.roles import SERVER_TOKEN_SCOPES
 
 Json = dict[str, Any]
@@ -84,3 +88,29 @@ def test_a_pod_that_leaves_or_is_over_is_no_server() -> None:
     over = pod()
     over["status"]["containerStatuses"] = [{"name": "notebook", "state": {"terminated": {"exitCode": 1}}}]
     assert has_ended(over)
+
+
+def failing_with(*failures: Exception) -> Callable[[], Awaitable[str]]:
+    """Something to ask that fails in turn, and then answers."""
+    left = list(failures)
+
+    async def ask() -> str:
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return ask
+
+
+async def test_an_api_server_that_is_silent_or_unwell_is_asked_again() -> None:
+    assert await answer_of(failing_with(ClientConnectionError(), TimeoutError(), ApiException(503))) == "answer"
+
+
+async def test_a_refusal_is_final_at_once_and_an_api_server_that_stays_unwell_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ApiException):
+        await answer_of(failing_with(ApiException(403)))
+    monkeypatch.setattr(kube_spawner, "UNWELL_SECONDS", 0)
+    with pytest.raises(ApiException):
+        await answer_of(failing_with(ApiException(500)))
