@@ -124,8 +124,8 @@ def test_a_kubelet_that_never_said_its_port_has_the_usual_one() -> None:
     assert nodes.kubelet_address(silent) == ("10.0.0.1", 10250)
 
 
-def test_the_cluster_vouches_for_a_dead_node_by_a_taint() -> None:
-    assert not nodes.known_dead(node())
-    assert nodes.known_dead(
-        node(spec={"taints": [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]})
-    )
+def test_a_taint_vouches_for_a_dead_node_until_it_is_ready_again() -> None:
+    spec = {"taints": [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]}
+    assert not nodes.known_dead(node(ready="Unknown"))
+    assert nodes.known_dead(node(ready="Unknown", spec=spec))
+    assert not nodes.known_dead(node(spec=spec))

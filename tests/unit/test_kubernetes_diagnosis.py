@@ -39,6 +39,11 @@ def unplaced(message: str) -> Json:
             "0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had untolerated taint(s). no new claims",
             "3 nodes were looked at; 2 have too few CPU cores free; 1 is kept for others",
         ),
+        (
+            "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, "
+            "1 Insufficient cpu. no new claims",
+            "2 nodes were looked at; 1 has not answered for a while; 1 has too few CPU cores free",
+        ),
         ("", "the scheduler gives no reason"),
     ],
 )
@@ -50,6 +55,17 @@ def test_waiting_for_room_is_no_failure_yet() -> None:
     found = trouble(unplaced("0/2 nodes are available: 2 Insufficient memory."), [], "python:1")
     assert found and not found.fatal
     assert "too little memory" in found.message
+
+
+def test_a_work_folder_that_lies_on_a_node_which_is_away_is_told() -> None:
+    message = (
+        "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, "
+        "1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }. no new claims"
+    )
+    found = trouble(unplaced(message), [], "python:1")
+    assert found and not found.fatal
+    assert "can be had on one node only" in found.message and "once that node is back" in found.message
+    assert "1 has not answered for a while" in found.message
 
 
 def test_a_claim_of_an_unknown_storage_class_fails_at_once_with_the_reason() -> None:

@@ -19,9 +19,9 @@ def lost(grace: timedelta, node: dict[str, Any] | None) -> str | None:
     return Removal(Cluster(), world, settings).lost_since(POD)
 
 
-def node(status: str) -> dict[str, Any]:
+def node(status: str, *taints: str) -> dict[str, Any]:
     condition = {"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    return {"spec": {}, "status": {"conditions": [condition]}}
+    return {"spec": {"taints": [{"key": key} for key in taints]}, "status": {"conditions": [condition]}}
 
 
 def test_a_pod_on_a_node_that_speaks_is_not_lost() -> None:
@@ -31,6 +31,12 @@ def test_a_pod_on_a_node_that_speaks_is_not_lost() -> None:
 
 def test_a_pod_on_a_node_that_is_silent_for_long_is_lost() -> None:
     assert lost(timedelta(seconds=60), node("Unknown")) == "its node n1 does not answer any more"
+
+
+def test_a_pod_on_a_node_that_is_declared_dead_is_lost_at_once() -> None:
+    declared = "node.kubernetes.io/out-of-service"
+    assert lost(timedelta(days=9999), node("Unknown", declared)) == "its node n1 is out of service"
+    assert lost(timedelta(0), node("True", declared)) is None
 
 
 def test_a_node_that_nobody_has_seen_yet_is_given_its_grace() -> None:

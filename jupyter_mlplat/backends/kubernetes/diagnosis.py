@@ -30,7 +30,21 @@ NODE_REASONS = {
     "node(s) had volume node affinity conflict": "no way to the volume of the work folder",
     "node(s) exceed max volume count": "as many volumes as they can take",
     "node(s) were not ready": "not been ready",
+    "node(s) didn't match PersistentVolume's node affinity": "no way to the volume of the work folder",
 }
+TAINTS = {
+    "node.kubernetes.io/unreachable": "not answered for a while",
+    "node.kubernetes.io/not-ready": "not been ready",
+    "node.kubernetes.io/unschedulable": "been closed for new pods",
+    "node.kubernetes.io/out-of-service": "been declared out of service",
+    "node.cloudprovider.kubernetes.io/shutdown": "been shut down",
+    "node.kubernetes.io/memory-pressure": "too little memory free",
+    "node.kubernetes.io/disk-pressure": "too little disk free",
+    "node.kubernetes.io/pid-pressure": "as many processes as they can take",
+}
+"""Those that the cluster itself sets; others keep nodes for somebody."""
+
+BOUND_TO_A_NODE = ("volume node affinity conflict", "PersistentVolume's node affinity")
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,11 @@ def _unplaced(condition: Json, events: Sequence[Json]) -> Trouble:
     message = str(condition.get("message", ""))
     if "persistentvolumeclaim" in message.lower():
         return _unbound(message, events)
+    if any(words in message for words in BOUND_TO_A_NODE):
+        why = (
+            f"The volume of the work folder can be had on one node only, which cannot take it now: {missing(message)}."
+        )
+        return Trouble(f"{why} Start it again once that node is back or has room.", "FailedAttachVolume")
     return Trouble(f"No node can take the instance: {missing(message)}.", "FailedScheduling")
 
 
@@ -112,8 +131,11 @@ def _node_reason(part: str) -> str:
     if device := re.fullmatch(r"Insufficient (\S+)", reason):
         return f"{count} {have} too few {device[1]} free"
     if taint := re.match(r"node\(s\) had untolerated taint\(?s?\)? ?\{?([^}]*)\}?", reason):
+        name = taint[1].rstrip(": ")
+        if name in TAINTS:
+            return f"{count} {have} {TAINTS[name]}"
         kept = f"{count} {'is' if count == '1' else 'are'} kept for others"
-        return f"{kept} ({name})" if (name := taint[1].rstrip(": ")) else kept
+        return f"{kept} ({name})" if name else kept
     return f"{count}: {reason}"
 
 

@@ -72,6 +72,8 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
     async def stop(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         await self._world.synced()
         yield Checkpoint("Stopping JupyterLab and its kernels")
+        async for why in self._removal.held(names.pod_name(spec.instance_id)):
+            yield Checkpoint(why, event="NodeLost")
         removal = asyncio.create_task(self._removal.remove(names.pod_name(spec.instance_id)))
         try:
             await self._hub.stop(spec.owner, spec.instance_id)
@@ -132,14 +134,16 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
 
     async def _clear(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """Remove an earlier pod that is over, leaving or lost; one that lives is left to be adopted."""
-        pod = self._world.pod(names.pod_name(spec.instance_id))
+        name = names.pod_name(spec.instance_id)
+        async for why in self._removal.held(name):
+            yield Checkpoint(why, event="NodeLost", step=StepName.PREPARE_STORAGE)
+        pod = self._world.pod(name)
         if pod is None:
             return
-        lost = self._removal.lost_since(pod)
-        if lost:
+        if lost := self._removal.lost_since(pod):
             yield Checkpoint(f"Started elsewhere: {lost}", event="NodeLost", step=StepName.PREPARE_STORAGE)
         if lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]:
-            await self._removal.remove(pod["metadata"]["name"])
+            await self._removal.remove(name)
 
     async def _correct_hub(self, spec: InstanceSpec) -> None:
         """Where the pod is gone and the Hub has not noticed yet, it would say that the server is up already."""

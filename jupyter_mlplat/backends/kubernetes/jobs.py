@@ -92,8 +92,8 @@ class KubernetesJobs(KeptJobs):
         seen = await self._look(folder, job_id, attempt)
         if seen.state is JobState.PENDING:
             seen = await self._explained(name, seen)
-        if seen.hanging and name in self._jobs.objects:
-            await self._cluster.delete(self._path("jobs", name), propagation="Background")
+        if seen.hanging:
+            await self._clear(job_id, attempt)
         state = await asyncio.to_thread(lambda: Node(folder, 0).state)
         return await self._observation(job_id, seen, state if state and state.attempt == attempt else None)
 
@@ -176,6 +176,18 @@ class KubernetesJobs(KeptJobs):
         if seen.trouble is None and (refusals := self._refused_pods(name)):
             return replace(seen, message=f"The cluster makes no pods for the job: {refusals[-1]}")
         return seen
+
+    async def _clear(self, job_id: str, attempt: int) -> None:
+        """Remove what is left of an attempt whose pods end only if they are told to.
+
+        Lost ones are struck off the records without proof that they have ended: nothing that they say is heard any more
+        once another attempt has begun or the job is over, and they share no volume with anybody.
+        """
+        if (name := name_of(job_id, attempt)) in self._jobs.objects:
+            await self._cluster.delete(self._path("jobs", name), propagation="Background")
+        for pod in self._pods_of(job_id, attempt):
+            if self._removal.lost_since(pod):
+                await self._cluster.delete(self._path("pods", _name(pod)), grace_seconds=0)
 
     def _refused_pods(self, name: str) -> list[str]:
         if any(_belongs(pod, name) for pod in self._pods.objects.values()):

@@ -30,9 +30,10 @@ def is_silent(node: Json, now: datetime, grace: timedelta) -> bool:
 
 
 def known_dead(node: Json) -> bool:
-    """Whether the cluster itself vouches that nothing runs there any more."""
+    """Whether somebody vouches that nothing runs there any more: an administrator, or the cloud that shut it down."""
     taints = node["spec"].get("taints") or []
-    return any(taint.get("key") in (OUT_OF_SERVICE, SHUT_DOWN) for taint in taints)
+    declared = any(taint.get("key") in (OUT_OF_SERVICE, SHUT_DOWN) for taint in taints)
+    return declared and not is_ready(node)
 
 
 def kubelet_address(node: Json) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ Json = dict[str, Any]
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 120.0
 KNOCK_SECONDS = 3.0
+UNTIL = f"It goes on once the node is back, or an administrator declares it dead (taint {nodes.OUT_OF_SERVICE})."
 
 
 class Removal:
@@ -26,7 +28,7 @@ class Removal:
         self._missing: dict[str, datetime] = {}
 
     def lost_since(self, pod: Json) -> str | None:
-        """Why a pod counts as lost: its node is gone or has been silent for longer than the grace period."""
+        """Why a pod counts as lost: its node is gone, declared dead, or silent for longer than the grace period."""
         name = pod["spec"].get("nodeName")
         if not name:
             return None
@@ -36,14 +38,26 @@ class Removal:
             missing = now - self._missing.setdefault(name, now)
             return f"its node {name} is gone" if missing >= self._settings.node_grace else None
         self._missing.pop(name, None)
+        if nodes.known_dead(node):
+            return f"its node {name} is out of service"
         silent = nodes.is_silent(node, now, self._settings.node_grace)
         return f"its node {name} does not answer any more" if silent else None
+
+    async def held(self, pod_name: str) -> AsyncGenerator[str, None]:
+        """Why a lost pod cannot be ended yet, each reason once; until it can, or is lost no more."""
+        said = ""
+        while (pod := self._world.pod(pod_name)) is not None and self.lost_since(pod):
+            if (why := await self._why_held(pod["spec"]["nodeName"])) is None:
+                return
+            if why != said:
+                yield why
+            said = why
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def remove(self, pod_name: str) -> None:
         """End the pod in good order and wait until it is gone; no pod is no error.
 
-        A pod on a silent node is removed from the cluster's records once the node is known to be dead: the cluster says
-        so itself, or its kubelet does not answer us either. BackendFailure while it cannot be told.
+        One on a lost node is struck off the cluster's records. BackendFailure while it may still write, see `held`.
         """
         deadline = time.monotonic() + LONGEST_SECONDS
         with self._world.signals.listen(pod_name) as changed:
@@ -57,7 +71,8 @@ class Removal:
     async def _ask(self, pod_name: str, pod: Json) -> None:
         grace: int | None = None
         if self.lost_since(pod):
-            await self._check_fence(pod["spec"]["nodeName"])
+            if why := await self._why_held(pod["spec"]["nodeName"]):
+                raise BackendFailure(why)
             grace = 0
         elif "deletionTimestamp" in pod["metadata"]:
             return
@@ -67,14 +82,18 @@ class Removal:
         except Conflict:
             return  # another pod of that name by now; the watch will tell
 
-    async def _check_fence(self, name: str) -> None:
+    async def _why_held(self, name: str) -> str | None:
+        """What speaks against taking the pods of a lost node for ended, None where nothing does."""
         found = (await self._cluster.get(f"{CORE}/nodes", fieldSelector=f"metadata.name={name}"))["items"]
         if not found or nodes.known_dead(node := found[0]):
-            return
+            return None
         if await _answers(*nodes.kubelet_address(node)):
-            raise BackendFailure(
-                f"Node {name} is out of the cluster's sight, but its kubelet answers: its pods may still write."
+            return (
+                f"The cluster has lost sight of node {name}, whose kubelet answers: its pods may still write. {UNTIL}"
             )
+        if self._settings.storage_fences:
+            return None
+        return f"Node {name} does not answer any more, and its pods may still write into the work folder. {UNTIL}"
 
 
 async def _wait(changed: asyncio.Event) -> None:

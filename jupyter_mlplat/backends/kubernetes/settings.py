@@ -30,6 +30,11 @@ class KubernetesSettings(BaseSettings):
     storage_class: str | None = Field(default=None, description="None: the default class of the cluster")
     work_size: str = "10Gi"
     work_access_mode: str = "ReadWriteOnce"
+    storage_fences: bool = Field(
+        default=False,
+        description="Whether a volume can be attached to one node at a time only, so that an instance may be started "
+        "elsewhere while nobody knows whether its silent node still runs it",
+    )
     scratch_size: str = Field(default="20Gi", description="Limit of /cache, and of /tmp, of one pod")
     shared_memory: float = Field(
         default=0.5, gt=0, le=1, description="Shared memory of a pod, as a share of its memory"
