@@ -28,4 +28,6 @@ def _build(reference: str, users: str) -> None:
     buildah = ["env", "STORAGE_DRIVER=overlay", "BUILDAH_ISOLATION=chroot", "buildah"]
     build = [*buildah, "bud", "--quiet", "--format", "oci", "--tls-verify=false", "--build-arg", f"USERS={users}"]
     command(*build, "--tag", reference, str(CONTEXT), timeout=900)
-    command(*buildah, "push", "--quiet", "--tls-verify=false", reference, timeout=300)
+    # gzip would take minutes for so much
+    quick = ["--compression-format", "zstd", "--compression-level", "1"]
+    command(*buildah, "push", "--quiet", "--tls-verify=false", *quick, reference, timeout=300)
