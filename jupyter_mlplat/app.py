@@ -79,7 +79,7 @@ def build(settings: Settings) -> Platform:
         sessions=Sessions(settings.hub_secret.get_secret_value()),
         flavors=flavors,
         instances=InstanceService(database, backends.instances, flavors, settings),
-        images=ImageService(database, backends.images),
+        images=ImageService(database, backends.images, flavors),
         jobs=JobService(database, backends.jobs, flavors, storage, settings),
         storage=storage,
     )

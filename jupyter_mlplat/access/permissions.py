@@ -37,6 +37,7 @@ PERMISSIONS: dict[str, Who] = {
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.EVERYONE,
     "image:use": FROM_LAB | Who.EVERYONE,
     "image:update": OWN,
+    "image:cancel": OWN | Who.OWNERS_INSTANCE,
     "image:delete": OWN,
     "bundle:create": FROM_LAB,
     "bundle:read": FROM_LAB,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
-from jupyter_mlplat.images.models import Layer, Package, Service
+from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package, Service
 from jupyter_mlplat.instances.models import StepName
 from jupyter_mlplat.jobs.models import JobFile, Kind, MetricPoint, Scalar
 
@@ -172,6 +172,25 @@ class SaveSpec:
     tag: str
     description: str
     author: str
+    exclude: tuple[str, ...] = ()
+    """Paths in the image: what has changed there since the parent stays out."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a save would put into the image now: `size` bytes of `files` changed files, before compression.
+
+    `removed` counts what is in the parent and no more in the image, `packages` are all that it will have. `folders`
+    are the biggest of what goes in, `left_out` shows some of the `left_out_count` things that do not.
+    """
+
+    files: int
+    size: int
+    removed: int
+    packages: tuple[Package, ...]
+    folders: tuple[Folder, ...]
+    left_out: tuple[ImagePath, ...]
+    left_out_count: int
 
 
 @dataclass(frozen=True)
@@ -200,6 +219,10 @@ class ImageBackend(ABC):
     @abstractmethod
     def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
         """Make an image ready for use on this back end (build a preset `NAME:TAG`, unpack a digest)."""
+
+    @abstractmethod
+    async def preview(self, spec: SaveSpec) -> Preview:
+        """What `save` would make of the running instance as it is now."""
 
     @abstractmethod
     def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:

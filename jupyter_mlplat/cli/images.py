@@ -14,7 +14,7 @@ from jupyter_mlplat.cli.session import platform
 from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.images.models import Image, Package, PackageChanges, SaveProgress
+    from jupyter_mlplat.images.models import Image, Package, PackageChanges, SavePreview, SaveProgress
     from jupyter_mlplat.sdk import Client
 
 app = typer.Typer(help="Images: presets, and environments saved from instances.", no_args_is_help=True)
@@ -155,6 +155,17 @@ def share(
 
 
 @app.command()
+def cancel(image: Reference, as_json: Json = False) -> None:
+    """Give up a save that is under way; nothing of the image stays."""
+    with platform() as client:
+        found = client.images.cancel(client.images.find(image).id)
+    if as_json:
+        show_json(found)
+    else:
+        say(f"Saving {found.full_name} is being given up.")
+
+
+@app.command()
 def delete(image: Reference, yes: Yes = False, as_json: Json = False) -> None:
     """Delete an image that nothing uses."""
     with platform() as client:
@@ -178,6 +189,25 @@ def settle(client: "Client", image: "Image", quiet: bool) -> "Image":
                 say_progress(f"Saving {full_name}: {_progress(now.progress)}")
 
         return client.images.wait(image.id, seen=seen)
+
+
+def show_preview(preview: "SavePreview", as_json: bool) -> None:
+    """What a save would put into the image."""
+    if as_json:
+        show_json(preview)
+        return
+    say(f"{size(preview.size)} in {preview.files} files would be added to {preview.parent_name}, before compression")
+    _show_changes(preview.packages)
+    if preview.folders:
+        say("\nBiggest folders (--exclude PATH leaves one out)")
+        for folder in preview.folders:
+            say(f"  {size(folder.size):>10}  {folder.path}")
+    say("\nStays out")
+    for path in preview.left_out:
+        say(f"  {size(path.size) if path.size else '-':>10}  {path.path}: {path.reason}")
+    hidden = preview.left_out_count - len(preview.left_out)
+    if hidden:
+        say(f"  and {hidden} more")
 
 
 def told(image: "Image", saved: bool, as_json: bool) -> None:
@@ -221,4 +251,5 @@ def _show_changes(changes: "PackageChanges") -> None:
 def _progress(progress: "SaveProgress") -> str:
     if not progress.total:
         return progress.message
-    return f"{size(progress.done)} of {size(progress.total)}"
+    speed = f", {size(progress.speed)}/s" if progress.speed else ""
+    return f"{size(progress.done)} of {size(progress.total)}{speed}"

@@ -212,18 +212,28 @@ def exec_(
 @app.command("save-image")
 def save_image(
     name: Name,
-    image_name: Annotated[str, typer.Option("--name", metavar="N", help="Lower-case letters, digits and . _ -")],
-    tag: Annotated[str, typer.Option("--tag", metavar="T", help="Such as v1.")],
+    image_name: Annotated[str, typer.Option("--name", metavar="N", help="Lower-case letters, digits and . _ -")] = "",
+    tag: Annotated[str, typer.Option("--tag", metavar="T", help="Such as v1.")] = "",
     description: Annotated[str, typer.Option(help="What is in it.")] = "",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Leave out what changed there; may be given several times."),
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be in it, and save nothing.")] = False,
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
     """Save the environment of a running instance as an image. Its kernels keep running meanwhile."""
-    from jupyter_mlplat.cli.images import settle, told
+    from jupyter_mlplat.cli.images import settle, show_preview, told
 
+    if not preview and not (image_name and tag):
+        raise typer.BadParameter("Say what to save it as: --name and --tag. Or look first: --preview.")
     with platform() as client:
         instance = client.instances.find(name)
-        image = client.instances.save_image(instance.id, image_name, tag, description)
+        if preview:
+            show_preview(client.instances.preview_image(instance.id, exclude or []), as_json)
+            return
+        image = client.instances.save_image(instance.id, image_name, tag, description, exclude or [])
         if wait:
             image = settle(client, image, as_json)
     told(image, saved=wait, as_json=as_json)

@@ -1,5 +1,7 @@
 """How numbers and names look on the pages."""
 
+import re
+
 from jupyter_mlplat.console.words import Words
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -45,3 +47,8 @@ def middle(name: str, length: int = 40) -> str:
 def metric(value: float) -> str:
     """A number of a metric with up to four significant digits."""
     return f"{value:.4g}"
+
+
+def in_image(path: str) -> str:
+    """A path in an image as its user knows it: below the environment without saying so, packages by their own name."""
+    return re.sub(r"^(lib/python[^/]*/site-packages/)", "", path.removeprefix("opt/mlplat/env/"))

@@ -79,6 +79,11 @@ async def share_image(request: Request, actor: Caller, parts: Parts, image_id: s
     return await _dialog(request, actor, parts, image_id, "image_share.html")
 
 
+@router.get("/images/{image_id}/cancel")
+async def cancel_image(request: Request, actor: Caller, parts: Parts, image_id: str) -> Response:
+    return await _dialog(request, actor, parts, image_id, "image_cancel.html")
+
+
 async def _dialog(request: Request, actor: Actor, parts: Services, image_id: str, template: str) -> Response:
     return page(request, template, image=await parts.images.get(actor, image_id))
 

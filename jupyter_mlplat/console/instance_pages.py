@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.console.guard import PageRoute
@@ -16,8 +17,9 @@ from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.flavors.models import Category, FlavorOffer
 from jupyter_mlplat.http import Caller, Parts, Services
 from jupyter_mlplat.images import store as image_store
-from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin
+from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin, SavePreviewRequest
 from jupyter_mlplat.instances.models import Instance, InstanceFilter
+from jupyter_mlplat.oci.left_out import EXCLUDED
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -73,6 +75,22 @@ async def open_instance(request: Request, actor: Caller, parts: Parts, instance_
     return page(request, "instance_open.html", instance=found, events=events, mine=found.owner == actor.user)
 
 
+@router.get("/instances/{instance_id}/preview")
+async def preview_image(
+    request: Request,
+    actor: Caller,
+    parts: Parts,
+    instance_id: str,
+    exclude: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """What a save would put into the image; a part of the dialog that saves."""
+    wanted = preview_request(exclude or [])
+    found = await parts.instances.get(actor, instance_id)
+    seen = await parts.images.preview(actor, instance_id, wanted)
+    left = set(wanted.exclude)
+    return page(request, "instance_preview.html", instance=found, preview=seen, left=left, excluded=EXCLUDED)
+
+
 @router.get("/instances/{instance_id}/{change}")
 async def change_instance(request: Request, actor: Caller, parts: Parts, instance_id: str, change: str) -> Response:
     """The dialog of one change; as a page of its own where no script opens it."""
@@ -81,6 +99,13 @@ async def change_instance(request: Request, actor: Caller, parts: Parts, instanc
     found = await parts.instances.get(actor, instance_id)
     values = await DIALOGS[change](parts, actor, found)
     return page(request, f"instance_{change}.html", instance=found, **values)
+
+
+def preview_request(exclude: list[str]) -> SavePreviewRequest:
+    try:
+        return SavePreviewRequest(exclude=exclude)
+    except ValidationError as error:
+        raise InvalidInput(f"These paths cannot be left out: {error.errors()[0]['msg']}.") from error
 
 
 async def _plain(_parts: Services, _actor: Actor, _instance: Instance) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def _environment() -> Environment:
         "memory": formats.memory,
         "middle": formats.middle,
         "metric": formats.metric,
+        "in_image": formats.in_image,
     }
     environment.globals |= {"states": states}
     return environment

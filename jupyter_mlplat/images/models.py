@@ -5,6 +5,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator, Field, StringConstraints
+
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.text import Rule
 from jupyter_mlplat.flavors.models import Category
@@ -93,12 +95,64 @@ class PackageChanges(Model):
     same: int
 
 
+def _path_in_image(value: str) -> str:
+    path = value.strip("/")
+    if not path or "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        raise ValueError("give a path in the image, such as opt/mlplat/env/share/data, without . and ..")
+    return path
+
+
+PathInImage = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_path_in_image)]
+"""Relative to the image's root."""
+
+
+class Folder(Model):
+    """A folder of an image with what lies in it; size in bytes."""
+
+    path: str
+    size: int
+    files: int
+
+
+class ImagePath(Model):
+    """Something that stays out of an image, and why; size in bytes, 0 where nobody has counted."""
+
+    path: str
+    reason: str
+    size: int = 0
+
+
+class SavePreviewRequest(Model):
+    """What to leave out: the changes at and below these paths."""
+
+    exclude: list[PathInImage] = Field(default=[], max_length=200)
+
+
+class SavePreview(Model):
+    """What a save would put into the image now: `size` bytes of `files` changed files, before compression.
+
+    `packages` is how the packages will differ from those of the instance's image, `total_packages` how many they will
+    be. `folders` are the biggest of what goes in; `left_out` shows some of the `left_out_count` things that do not.
+    """
+
+    parent_name: str
+    files: int
+    size: int
+    removed: int
+    packages: PackageChanges
+    total_packages: int
+    folders: list[Folder]
+    left_out: list[ImagePath]
+    left_out_count: int
+
+
 class SaveProgress(Model):
-    """How far a save is: bytes of changed files written, of those found so far."""
+    """How far a save is: bytes of changed files written, of those found so far; `speed` in bytes a second."""
 
     done: int = 0
     total: int = 0
     message: str = ""
+    speed: int = 0
 
 
 class ImageSave(Model):
@@ -109,6 +163,8 @@ class ImageSave(Model):
     description: Description = ""
     notebook: Line | None = None
     """The document that is in front in Lab: remembered with the image."""
+    exclude: list[PathInImage] = Field(default=[], max_length=200)
+    """The changes at and below these paths stay out."""
 
 
 class Image(Model):

@@ -13,7 +13,8 @@ from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import editions, store
-from jupyter_mlplat.images.models import ImageStatus, SaveProgress
+from jupyter_mlplat.images.models import ImageStatus
+from jupyter_mlplat.images.pace import Pace
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
@@ -49,6 +50,8 @@ class ImageReconciler(Reconciler):
         self._backend = backend
         self._instances = instances
         self._flavors = flavors
+        self._pace = Pace()
+        self._given_up: frozenset[str] = frozenset()
         self._presets = PresetPreparer(self.database, backend)
         self._collected: frozenset[str] | None = None
         self._refreshed = False
@@ -60,7 +63,11 @@ class ImageReconciler(Reconciler):
             self._refreshed = True
         async with self.database.read() as session:
             unfinished = await store.unfinished(session)
+            cancelled = frozenset(await store.cancelled(session))
             kept = frozenset(await _kept(session))
+        # once: what a save has begun is cleared away before the next round drops its image
+        self.cut_off_work_on(cancelled - self._given_up)
+        self._given_up = cancelled
         shrunk = self._collected is None or bool(self._collected - kept)
         self._collected = self._collected if shrunk else kept
         first = [] if self._prepared else [PREPARE]
@@ -82,12 +89,17 @@ class ImageReconciler(Reconciler):
         except Exception:
             log.exception("saving image %s failed", resource_id)
             await self._failed(resource_id, "The save failed in the platform. Try again; its log says more.")
+        finally:
+            self._pace.forget(resource_id)
 
     async def _begin(self, image_id: str) -> SaveSpec | None:
         """Mark image and instance; None where the save has ended meanwhile, or fails as the instance no longer runs."""
         async with self.database.transaction() as session:
             image, source = await self._pair(session, image_id)
             if image.status not in (ImageStatus.INIT, ImageStatus.CREATING):
+                return None
+            if image.cancelled:
+                self._drop(session, image, source)
                 return None
             running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
             if running and source is not None:
@@ -97,7 +109,8 @@ class ImageReconciler(Reconciler):
                 image.status, source.status = ImageStatus.CREATING, Status.SNAPSHOTTING
                 image.parent_digest = source.image_digest
                 spec = spec_of(source, self._flavors.get(source.flavor))
-                return SaveSpec(image.id, spec, image.name, image.tag, image.description, image.owner)
+                exclude = tuple(image.exclude)
+                return SaveSpec(image.id, spec, image.name, image.tag, image.description, image.owner, exclude)
         await self._failed(image_id, "The instance no longer runs. Start it and save again.")
         return None
 
@@ -116,8 +129,7 @@ class ImageReconciler(Reconciler):
     async def _progressed(self, spec: SaveSpec, reached: Checkpoint) -> None:
         async with self.database.transaction() as session:
             image = await session.get_one(ImageRow, spec.image_id)
-            progress = SaveProgress(done=reached.done, total=reached.total, message=reached.message)
-            image.progress = progress.model_dump()
+            image.progress = self._pace.progress(image.id, reached).model_dump()
             if reached.event:
                 events.emit(session, "image", image.id, image.owner, reached.event, reached.message)
         self.broker.touch(image.owner, "image", image.id)
@@ -125,15 +137,22 @@ class ImageReconciler(Reconciler):
     async def _saved(self, spec: SaveSpec, saved: SavedImage) -> None:
         async with self.database.transaction() as session:
             image, source = await self._pair(session, spec.image_id)
-            image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
-            image.digest, image.parent_digest = saved.digest, saved.parent_digest
-            image.reference, image.size, image.added = saved.reference, saved.size, saved.added
-            await editions.note(session, image, saved.packages, saved.layers)
-            unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
-            events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")
-            self._release(session, source, f"Saved as {image.full_name}")
+            if image.cancelled:
+                self._drop(session, image, source)
+            else:
+                await self._keep(session, image, saved)
+                self._release(session, source, f"Saved as {image.full_name}")
         # an image that is deleted before the next round is missed there only if it was known
         self._collected = self._collected and self._collected | {saved.digest}
+
+    async def _keep(self, session: AsyncSession, image: ImageRow, saved: SavedImage) -> None:
+        """List an image that is there."""
+        image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
+        image.digest, image.parent_digest = saved.digest, saved.parent_digest
+        image.reference, image.size, image.added = saved.reference, saved.size, saved.added
+        await editions.note(session, image, saved.packages, saved.layers)
+        unchanged = " (nothing had changed: it has no layer of its own)" if saved.added == 0 else ""
+        events.emit(session, "image", image.id, image.owner, "Saved", f"{image.full_name} is ready{unchanged}")
 
     async def _failed(self, image_id: str, why: str) -> None:
         async with self.database.transaction() as session:
@@ -141,6 +160,12 @@ class ImageReconciler(Reconciler):
             image.status, image.status_message, image.progress = ImageStatus.CREATE_FAILED, why, {}
             events.emit(session, "image", image.id, image.owner, "SaveFailed", why)
             self._release(session, source, f"Saving {image.full_name} failed: {why}")
+
+    def _drop(self, session: AsyncSession, image: ImageRow, source: InstanceRow | None) -> None:
+        """End a save that was given up."""
+        image.status, image.status_message, image.progress = ImageStatus.DELETED, "", {}
+        events.emit(session, "image", image.id, image.owner, "SaveCancelled", f"Saving {image.full_name} was cancelled")
+        self._release(session, source, f"Saving {image.full_name} was cancelled")
 
     def _release(self, session: AsyncSession, source: InstanceRow | None, message: str) -> None:
         if source is None:

@@ -34,6 +34,12 @@ async def compare_images(actor: Caller, parts: Parts, image_id: str, other: str)
     return await parts.images.compare(actor, image_id, other)
 
 
+@router.post("/{image_id}/cancel", status_code=202, operation_id="cancel_image")
+async def cancel_image(actor: Caller, parts: Parts, image_id: str) -> Image:
+    """Give up a save that is under way; the instance goes on, nothing of the image stays."""
+    return await parts.images.cancel(actor, image_id)
+
+
 @router.delete("/{image_id}", status_code=202, operation_id="delete_image")
 async def delete_image(actor: Caller, parts: Parts, image_id: str) -> Image:
     """Delete an image that nothing uses; its space is given back in the background."""

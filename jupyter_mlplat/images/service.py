@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
-from jupyter_mlplat.backends.base import ImageBackend
+from jupyter_mlplat.backends.base import ImageBackend, SaveSpec
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, NotFound
 from jupyter_mlplat.events import store as events
-from jupyter_mlplat.images import store
+from jupyter_mlplat.flavors.service import FlavorService
+from jupyter_mlplat.images import editions, store
 from jupyter_mlplat.images.compare import compare_packages, shared_layers
 from jupyter_mlplat.images.insight import in_words, look_into, only_listed, users_of
 from jupyter_mlplat.images.models import (
@@ -26,11 +27,14 @@ from jupyter_mlplat.images.models import (
     ImageStatus,
     ImageUpdate,
     Origin,
+    SavePreview,
+    SavePreviewRequest,
 )
 from jupyter_mlplat.images.prepare import PLATFORM
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.instances.models import Status, Target
+from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.store import InstanceRow
 
 
@@ -38,6 +42,7 @@ from jupyter_mlplat.instances.store import InstanceRow
 class ImageService:
     database: Database
     backend: ImageBackend
+    flavors: FlavorService
 
     async def find(self, actor: Actor, wanted: ImageFilter) -> Page[Image]:
         async with self.database.read() as session:
@@ -94,6 +99,7 @@ class ImageService:
                 instance_id=source.id,
                 instance_name=source.name,
                 notebook=wanted.notebook,
+                exclude=wanted.exclude,
             )
             await self._inherit(session, image, source)
             session.add(image)
@@ -111,6 +117,39 @@ class ImageService:
             events.emit(session, "image", image.id, image.owner, "SaveRequested", f"Saving {image.full_name} {detail}")
             await session.flush()
             return store.to_model(image)
+
+    async def preview(self, actor: Actor, instance_id: str, wanted: SavePreviewRequest) -> SavePreview:
+        """What a save of a running instance would put into the image now."""
+        async with self.database.read() as session:
+            source = await self._source(session, actor, instance_id)
+            before = await editions.packages(session, source.image_digest)
+        spec = SaveSpec("", spec_of(source, self.flavors.get(source.flavor)), "preview", "preview", "", source.owner,
+                        tuple(wanted.exclude))  # fmt: skip
+        seen = await self.backend.preview(spec)
+        return SavePreview(
+            parent_name=source.image_name,
+            files=seen.files,
+            size=seen.size,
+            removed=seen.removed,
+            packages=compare_packages(before, seen.packages),
+            total_packages=len(seen.packages),
+            folders=list(seen.folders),
+            left_out=list(seen.left_out),
+            left_out_count=seen.left_out_count,
+        )
+
+    async def cancel(self, actor: Actor, image_id: str) -> Image:
+        """Give up a save; nothing of it stays."""
+        async with self.database.transaction() as session:
+            row = await self._row(session, actor, "image:cancel", image_id)
+            if row.status not in (ImageStatus.INIT, ImageStatus.CREATING):
+                raise Conflict(f"{row.full_name} is not being saved: there is nothing to cancel.")
+            if not row.cancelled:
+                row.cancelled = True
+                audit.record(session, actor, "image:cancel", resource_id=row.id, owner=row.owner,
+                             resource_name=row.full_name)  # fmt: skip
+            await session.flush()
+            return (await store.listed(session, [row.id]))[row.id]
 
     async def delete(self, actor: Actor, image_id: str) -> Image:
         """Take an image out of the catalogue; refused while an instance or an unfinished job uses it."""

@@ -241,6 +241,12 @@ async def unfinished(session: AsyncSession) -> list[str]:
     return list(await session.scalars(query))
 
 
+async def cancelled(session: AsyncSession) -> list[str]:
+    """Images whose save is to be given up."""
+    making = (ImageStatus.INIT, ImageStatus.CREATING)
+    return list(await session.scalars(select(ImageRow.id).where(ImageRow.status.in_(making), ImageRow.cancelled)))
+
+
 async def digests(session: AsyncSession) -> set[str]:
     """The digests that the catalogue still lists."""
     found = await session.scalars(select(ImageRow.digest).where(ImageRow.status != ImageStatus.DELETED))

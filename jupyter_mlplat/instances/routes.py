@@ -9,7 +9,7 @@ from jupyter_mlplat.core.models import Page, PageRequest
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.flavors.models import FlavorChoice
 from jupyter_mlplat.http import Caller, Parts, hub_only
-from jupyter_mlplat.images.models import Image, ImageSave
+from jupyter_mlplat.images.models import Image, ImageSave, SavePreview, SavePreviewRequest
 from jupyter_mlplat.instances.models import (
     Instance,
     InstanceCreate,
@@ -92,6 +92,12 @@ async def list_instance_events(
 async def save_image(actor: Caller, parts: Parts, instance_id: str, wanted: ImageSave) -> Image:
     """Save the environment of a running instance as an image."""
     return await parts.images.save(actor, instance_id, wanted)
+
+
+@router.post("/{instance_id}/images/preview", operation_id="preview_image")
+async def preview_image(actor: Caller, parts: Parts, instance_id: str, wanted: SavePreviewRequest) -> SavePreview:
+    """What a save of the instance's environment would put into the image now."""
+    return await parts.images.preview(actor, instance_id, wanted)
 
 
 @internal.post("/permits/{permit}/redeem", operation_id="redeem_permit", include_in_schema=False)

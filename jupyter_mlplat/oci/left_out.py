@@ -15,6 +15,7 @@ CACHE = "cache"
 MOUNT = "a mount of the pod"
 NOT_A_FILE = "neither a file, a folder nor a link"
 RESERVED = "its name means a removal in an image"
+EXCLUDED = "left out by you"
 
 _WILD = re.compile(r"[*?\[\]\\]")
 
@@ -52,13 +53,14 @@ class LeftOut:
 
 
 class Rules:
-    """Decides about paths relative to an image's root.
+    """Decides about paths relative to an image's root; what a folder's reason is, is that of all below it.
 
     `mounts` are the mount points of the container, `more` the administrator's own lines, which come last and may take
-    a default back with `!`. InvalidInput for a line that is no pattern.
+    a default back with `!`, `excluded` the paths that the user leaves out. InvalidInput for a line that is no pattern.
     """
 
-    def __init__(self, mounts: Iterable[str] = (), more: Iterable[str] = ()) -> None:
+    def __init__(self, mounts: Iterable[str] = (), more: Iterable[str] = (), excluded: Iterable[str] = ()) -> None:
+        self._excluded = {path.strip("/") for path in excluded} - {""}
         self._mounts = {mount.strip("/") for mount in mounts} - {""}
         lines = [(line, reason) for reason, lines in _DEFAULTS.items() for line in lines]
         lines += [(line, SECRET) for line in more]
@@ -73,6 +75,8 @@ class Rules:
         """Why `path` stays behind; None that it goes into the image."""
         if path in self._mounts:
             return MOUNT
+        if path in self._excluded:
+            return EXCLUDED
         if not self._glance.may_match(path):
             return None
         result = self._spec.check_file(f"{path}/" if folder else path)

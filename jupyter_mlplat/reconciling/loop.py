@@ -54,6 +54,10 @@ class Reconciler(ABC):
         """Cut off at once all work that is under way."""
         cut_off(self._tasks.values())
 
+    def cut_off_work_on(self, resource_ids: Iterable[str]) -> None:
+        """Cut off the work on some things; the next round, which comes when it has ended, finds them again."""
+        cut_off([task for key, task in self._tasks.items() if key in set(resource_ids)])
+
     async def _go_round(self, word: Subscription) -> None:
         while True:
             began = time.monotonic()

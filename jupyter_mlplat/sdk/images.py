@@ -87,6 +87,10 @@ class Images:
             raise NotFound(f"There is no image {reference!r}. `mlplat image list` shows those that there are.")
         return max(matches, key=lambda found: (found.status is ImageStatus.ACTIVE, found.created_at))
 
+    def cancel(self, image_id: str) -> Image:
+        """Give up a save that is under way."""
+        return self._wire.call("POST", f"{_path(image_id)}/cancel", Image)
+
     def delete(self, image_id: str) -> Image:
         return self._wire.call("DELETE", _path(image_id), Image)
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jupyter_mlplat.errors import BackendFailure, Conflict, NotAllowed, NotFound
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.flavors.models import FlavorChoice
-from jupyter_mlplat.images.models import Image, ImageSave
+from jupyter_mlplat.images.models import Image, ImageSave, SavePreview
 from jupyter_mlplat.instances.models import (
     Instance,
     InstanceCreate,
@@ -139,9 +139,19 @@ class Instances:
         """What happened to it, oldest first."""
         return self._wire.all(f"{_path(instance_id)}/events", Event)
 
-    def save_image(self, instance_id: str, name: str, tag: str, description: str = "") -> Image:
-        """Save its environment as image NAME:TAG, which is on its way to ACTIVE; see `client.images.wait`."""
-        wanted = ImageSave.model_construct(name=name, tag=tag, description=description)
+    def preview_image(self, instance_id: str, exclude: Sequence[str] = ()) -> SavePreview:
+        """What `save_image` would put into the image now."""
+        path = f"{_path(instance_id)}/images/preview"
+        return self._wire.call("POST", path, SavePreview, json={"exclude": list(exclude)})
+
+    def save_image(
+        self, instance_id: str, name: str, tag: str, description: str = "", exclude: Sequence[str] = ()
+    ) -> Image:
+        """Save its environment as image NAME:TAG, which is on its way to ACTIVE; see `client.images.wait`.
+
+        What has changed at and below the paths in `exclude` stays out.
+        """
+        wanted = ImageSave.model_construct(name=name, tag=tag, description=description, exclude=list(exclude))
         return self._wire.call("POST", f"{_path(instance_id)}/images", Image, json=wanted.model_dump(mode="json"))
 
     def wait(

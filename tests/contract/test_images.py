@@ -80,6 +80,17 @@ async def test_a_save_tells_its_progress_and_ends_with_the_image(stage: Stage) -
     assert stage.package in await names_in(stage, stage.digest) and "gamma" not in await names_in(stage, stage.digest)
 
 
+async def test_a_preview_says_what_the_image_will_hold(stage: Stage) -> None:
+    spec = await stage.running()
+    nothing = await stage.images.preview(save_of(spec))
+    assert (nothing.files, nothing.size, nothing.folders) == (0, 0, ())
+    await stage.install(spec, "gamma", "3.0")
+    preview = await stage.images.preview(save_of(spec))
+    assert preview.size > 0 and preview.files > 0 and any("gamma" in folder.path for folder in preview.folders)
+    assert preview.left_out and preview.left_out_count >= len(preview.left_out)
+    assert (await save(stage, spec)).packages == preview.packages
+
+
 async def test_an_instance_made_from_a_saved_image_has_what_was_saved(stage: Stage) -> None:
     spec = await stage.running()
     await stage.install(spec, "gamma", "3.0")

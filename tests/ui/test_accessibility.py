@@ -51,7 +51,10 @@ def test_pages_of_the_console(console: Stage, open_page: OpenPage, tmp_path: Pat
             f"images/{image}",
             f"instances/{failed.id}/open",
         ),
-        *(instance, *(f"{instance}/{change}" for change in ("flavor", "image", "save", "rename", "stop", "delete"))),
+        *(
+            instance,
+            *(f"{instance}/{change}" for change in ("flavor", "image", "save", "preview", "rename", "stop", "delete")),
+        ),
         *(f"jobs/{job}?tab={tab}" for tab in ("logs", "metrics", "files", "details")),
     ]
     for path in pages:

@@ -114,3 +114,25 @@ def test_deleting_says_who_still_uses_it(console: Stage, source: Instance, open_
     expect(dialog).to_contain_text("It is in use, so it cannot be deleted now:")
     expect(dialog.get_by_role("link", name="stands-on-it")).to_be_visible()
     expect(dialog.get_by_role("button", name="Delete image")).to_be_disabled()
+
+
+def test_a_save_is_looked_at_first_and_leaves_out_what_is_unticked(console: Stage, open_page: OpenPage) -> None:
+    made = console.create("carol", "to-be-looked-at")
+    console.world.installed[made.id] = [EINOPS, Package(name="torch", version="2.13.0")]
+    page = open_page("carol")
+    page.goto(f"{PREFIX}/instances/{made.id}")
+    page.get_by_label("More for to-be-looked-at").click()
+    page.get_by_role("link", name="Save image…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".changes")).to_contain_text("torch 2.13.0")
+    expect(dialog).to_contain_text("the work folder: your files stay with the instance")
+    dialog.get_by_label("torch").uncheck()
+    expect(dialog.locator(".changes")).not_to_contain_text("torch")
+    expect(dialog.get_by_label("torch")).not_to_be_checked()
+    dialog.get_by_label("Name").fill("lean")
+    dialog.get_by_role("button", name="Save image").click()
+    row = page.get_by_role("row").filter(has_text="lean:v1")
+    expect(row).to_contain_text("Ready")
+    row.get_by_role("link", name="lean:v1").click()
+    expect(page.locator(".changes")).to_contain_text("einops")
+    expect(page.locator(".changes")).not_to_contain_text("torch")

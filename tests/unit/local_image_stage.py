@@ -70,8 +70,10 @@ def spec_of(digest: str, instance_id: str = "i-1") -> InstanceSpec:
     )
 
 
-def save_spec(digest: str, instance_id: str = "i-1", name: str = "mine", tag: str = "1") -> SaveSpec:
-    return SaveSpec("im-1", spec_of(digest, instance_id), name, tag, "with more in it", "alice")
+def save_spec(
+    digest: str, instance_id: str = "i-1", name: str = "mine", tag: str = "1", exclude: tuple[str, ...] = ()
+) -> SaveSpec:
+    return SaveSpec("im-1", spec_of(digest, instance_id), name, tag, "with more in it", "alice", exclude)
 
 
 async def save(images: LocalImages, spec: SaveSpec) -> tuple[SavedImage, list[Checkpoint]]:

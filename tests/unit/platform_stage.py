@@ -82,7 +82,7 @@ class Stage:
         self.flavors = FlavorService(read_catalog(), backend)
         self.storage = StorageService(self.database, self.settings)
         self.instances = InstanceService(self.database, backend, self.flavors, self.settings)
-        self.images = ImageService(self.database, images)
+        self.images = ImageService(self.database, images, self.flavors)
         self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.settings)
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
         self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors)

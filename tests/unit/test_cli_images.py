@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from sdk_stage import TOKEN, Stage, image, json_reply, page
+from sdk_stage import TOKEN, Stage, image, instance, json_reply, page
 from typer.testing import CliRunner, Result
 
 from jupyter_mlplat.cli.main import app
@@ -99,3 +99,27 @@ def test_an_image_is_shared_and_taken_back(stage: Stage, more: list[str], visibi
     stage.on("PATCH", f"images/{OTHER}", json_reply(image("mine", "v2", id=OTHER, visibility=visibility)))
     assert mlplat("image", "share", "mine:v2", *more).exit_code == 0
     assert json.loads(stage.requests("PATCH", f"images/{OTHER}")[0].body) == {"visibility": visibility}
+
+
+PREVIEW = {
+    "parent_name": "python:3.12", "files": 12, "size": 3 * 1024**2, "removed": 0, "packages": CHANGES,
+    "total_packages": 14, "folders": [{"path": "opt/mlplat/env/share/data", "size": 2 * 1024**2, "files": 3}],
+    "left_out": [{"path": "opt/mlplat/env/.netrc", "reason": "may hold a secret", "size": 20}], "left_out_count": 3,
+}  # fmt: skip
+
+
+def test_a_save_can_be_looked_at_first(stage: Stage) -> None:
+    stage.on("GET", "instances", page([instance()]))
+    stage.on("POST", "instances/i-abcdefghjkmn/images/preview", json_reply(PREVIEW))
+    text = mlplat("instance", "save-image", "digits", "--preview", "--exclude", "opt/a", "--exclude", "opt/b").stdout
+    for words in ("3 MiB in 12 files would be added to python:3.12", "+ einops 0.8.1", "opt/mlplat/env/share/data",
+                  ".netrc: may hold a secret", "and 2 more"):  # fmt: skip
+        assert words in text
+    asked = stage.requests("POST", "instances/i-abcdefghjkmn/images/preview")[0]
+    assert json.loads(asked.body) == {"exclude": ["opt/a", "opt/b"]}
+    assert mlplat("instance", "save-image", "digits").exit_code == 2
+
+
+def test_a_save_is_given_up(stage: Stage) -> None:
+    stage.on("POST", f"images/{OTHER}/cancel", json_reply(image("mine", "v2", id=OTHER, status="CREATING")))
+    assert mlplat("image", "cancel", "mine:v2").stdout == "Saving mine:v2 is being given up.\n"

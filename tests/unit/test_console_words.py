@@ -8,9 +8,12 @@ from string import Formatter
 import pytest
 from jinja2 import nodes
 
+from jupyter_mlplat.backends.local.plan import COMPILED
+from jupyter_mlplat.backends.local.snapshot import LEADS_OUT
 from jupyter_mlplat.console import formats, instance_pages, states
 from jupyter_mlplat.console.render import ENVIRONMENT, SPOKEN_BY_SCRIPTS
 from jupyter_mlplat.console.words import CHINESE, choose_language, words_of
+from jupyter_mlplat.oci.left_out import CACHE, MOUNT, NOT_A_FILE, SECRET, SESSION
 
 CONSOLE = files("jupyter_mlplat.console")
 PASSED_ON = {"Your images", "Presets", "Shared with everybody", "Switching", "Done", "Refused"}
@@ -43,11 +46,21 @@ USED = in_templates() | in_states() | in_formats() | set(SPOKEN_BY_SCRIPTS) | PA
 TABLE = json.loads(CONSOLE.joinpath("translations", f"{CHINESE}.json").read_text(encoding="utf-8"))
 KEPT_ENGLISH = {"CPU", "GPU", "Ascend NPU"}
 WHERE = ("this machine ", "this cluster ", "no node of this cluster ", "the nodes are full")
-FROM_THE_API = {text for text in TABLE if text.startswith((*("applies ", "restarts ", "too few ", "all "), *WHERE))}
+REASONS = {
+    SECRET, SESSION, CACHE, MOUNT, NOT_A_FILE, LEADS_OUT, COMPILED, "the work folder: your files stay with the instance"
+}  # fmt: skip
+"""Why something stays out of an image."""
+FROM_THE_API = REASONS | {
+    text for text in TABLE if text.startswith((*("applies ", "restarts ", "too few ", "all "), *WHERE))
+}
 
 
 def test_every_text_is_translated() -> None:
     assert USED - KEPT_ENGLISH - TABLE.keys() == set()
+
+
+def test_every_reason_is_translated() -> None:
+    assert REASONS - TABLE.keys() == set()
 
 
 def test_no_translation_is_left_over() -> None:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from jupyter_mlplat.agent.messages import Progress, SaveRequest
-from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes import catalog, names
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.catalog import Preset, Reference
@@ -172,7 +172,15 @@ class KubernetesImages(ImageBackend):
         named = found or (str(config.get("architecture", "")),)
         return _Image(top.digest, manifest, config, tuple(_MACHINES.get(each, each) for each in named))
 
+    async def preview(self, spec: SaveSpec) -> Preview:
+        raise Conflict(
+            "On Kubernetes what a save will hold cannot be seen beforehand yet. Mounts, secrets, caches and sessions "
+            "stay out in any case; save without a preview."
+        )
+
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
+        if spec.exclude:
+            raise Conflict("On Kubernetes paths cannot be left out of an image yet. Save without leaving any out.")
         pod = await self._pod(spec)
         request = save_request(spec, pod, self._prefix)
         with self._held(request.repository):

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
 from jupyter_mlplat.backends.local.apart import apart
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
@@ -17,7 +18,8 @@ from jupyter_mlplat.backends.local.interpreter import MACHINE
 from jupyter_mlplat.backends.local.presets import Preset
 from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, Recipe, Written
 from jupyter_mlplat.core.clock import now
-from jupyter_mlplat.images.models import Layer, Package
+from jupyter_mlplat.errors import BackendFailure
+from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package
 from jupyter_mlplat.oci.layout import Ingest
 from jupyter_mlplat.oci.manifest import Descriptor
 
@@ -97,6 +99,15 @@ class LocalImages(ImageBackend):
                 else:
                     await in_thread(partial(self._environments.trees.adopt, step.digest, folder))
 
+    async def preview(self, spec: SaveSpec) -> Preview:
+        recipe = _recipe(spec, self._instances / spec.instance.instance_id / "env")
+        places = {"layout": self._layout.root, "trees": self._environments.trees.root}
+        async with aclosing(apart("preview", **places, recipe=recipe.to_json())) as steps:
+            async for step in steps:
+                if not isinstance(step, Checkpoint):
+                    return _preview(step)
+        raise BackendFailure("The preview broke off. Try again.")
+
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
         recipe = _recipe(spec, self._instances / spec.instance.instance_id / "env")
         async with self._locks[spec.instance.instance_id], aclosing(self._write(recipe)) as steps:
@@ -168,6 +179,21 @@ def _packages(listed: Iterable[tuple[str, str]]) -> tuple[Package, ...]:
     return tuple(Package(name=name, version=version) for name, version in listed)
 
 
+def _preview(facts: dict[str, Any]) -> Preview:
+    """What the worker has said, with what a save of this back end never looks at."""
+    outside = ImagePath(path="work", reason="the work folder: your files stay with the instance")
+    found = [ImagePath(path=path, reason=reason, size=size) for size, path, reason in facts["left_out"]]
+    return Preview(
+        files=facts["files"],
+        size=facts["size"],
+        removed=facts["removed"],
+        packages=_packages(facts["packages"]),
+        folders=tuple(Folder(path=path, size=size, files=files) for path, size, files in facts["folders"]),
+        left_out=(outside, *found),
+        left_out_count=facts["left_out_count"] + 1,
+    )
+
+
 def _recipe(spec: SaveSpec, environment: Path) -> Recipe:
     owner = re.sub(r"[^A-Za-z0-9._-]", "-", spec.author)
     return Recipe(
@@ -179,6 +205,7 @@ def _recipe(spec: SaveSpec, environment: Path) -> Recipe:
         description=spec.description,
         author=spec.author,
         created=now(),
+        exclude=spec.exclude,
         labels={
             "org.opencontainers.image.base.name": spec.instance.image_name,
             "mlplat.image.id": spec.image_id,

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.backends.local import interpreter
-from jupyter_mlplat.backends.local.packages import Package, installed
-from jupyter_mlplat.backends.local.snapshot import PREFIX, Changes, Snapshot, compare, members, same_files, take
-from jupyter_mlplat.backends.local.trees import Trees, origin_of
+from jupyter_mlplat.backends.local.packages import Package
+from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages
+from jupyter_mlplat.backends.local.snapshot import LEADS_OUT, PREFIX, members, take
+from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.oci.disk import no_space_in_words
 from jupyter_mlplat.oci.layer import SourceChanged, write_layer
@@ -50,7 +51,10 @@ class Meter:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image to be: what `environment` has beyond the image `parent` (None: everything), listed as `ref`."""
+    """An image to be: what `environment` has beyond the image `parent` (None: everything), listed as `ref`.
+
+    `exclude` are paths in the image whose changes stay out.
+    """
 
     environment: Path
     parent: str | None
@@ -61,6 +65,7 @@ class Recipe:
     author: str
     created: datetime
     labels: dict[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -69,6 +74,7 @@ class Recipe:
     def parse(cls, text: str) -> "Recipe":
         facts = json.loads(text)
         moved = {"environment": Path(facts["environment"]), "created": datetime.fromisoformat(facts["created"])}
+        moved["exclude"] = tuple(facts["exclude"])
         return cls(**facts | moved)
 
 
@@ -118,15 +124,15 @@ class ImageWriter:
         """
         if recipe.parent is not None:
             self._trees.prepare(recipe.parent)
-        with _in_words(recipe.environment):
-            layer = self._still_layer(recipe, meter)
-            packages = installed(recipe.environment)
-            manifest = self._manifest(recipe, layer, packages)
+        with in_words(recipe.environment):
+            layer, plan = self._still_layer(recipe, meter)
+            found = packages(self._trees, recipe, plan)
+            manifest = self._manifest(recipe, layer, found)
             descriptor = self._describe(recipe, layer, manifest)
-        return Written(descriptor, manifest.size, layer.descriptor.size if layer else 0, packages)
+        return Written(descriptor, manifest.size, layer.descriptor.size if layer else 0, found)
 
-    def _still_layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
-        """The layer of an environment that was the same before and after, however long a pip in it takes."""
+    def _still_layer(self, recipe: Recipe, meter: Meter) -> tuple[_Layer | None, Plan]:
+        """The layer of an environment that was the same before and after, however long a pip in it takes; its plan."""
         for _ in range(_ATTEMPTS):
             try:
                 return self._layer(recipe, meter)
@@ -137,30 +143,17 @@ class ImageWriter:
             "then save again."
         )
 
-    def _layer(self, recipe: Recipe, meter: Meter) -> _Layer | None:
-        before = take(recipe.environment)
-        changes = self._changes(recipe, before)
-        meter.begin(_left_out(before) or "Writing changed files", changes.size)
-        if not changes:
-            return None
+    def _layer(self, recipe: Recipe, meter: Meter) -> tuple[_Layer | None, Plan]:
+        plan = make_plan(self._trees, recipe)
+        meter.begin(_left_out(plan) or "Writing changed files", plan.changes.size)
+        if not plan.changes:
+            return None, plan
         with self._ingest.file() as file:
-            written = write_layer(members(recipe.environment, changes), file, written=meter.add)
-        if not take(recipe.environment).same_as(before):
+            written = write_layer(members(recipe.environment, plan.changes), file, written=meter.add)
+        if not look_again(recipe, plan):
             raise SourceChanged(".")
         descriptor = Descriptor(LAYER, written.digest, written.size)
-        return _Layer(self._ingest.add_file(Path(file.name), descriptor), written.diff_id)
-
-    def _changes(self, recipe: Recipe, live: Snapshot) -> Changes:
-        if recipe.parent is None:
-            return compare(Snapshot(), live, lambda _: False)
-        original = self._trees.environment(recipe.parent)
-        return compare(
-            self._trees.index(recipe.parent),
-            live,
-            same_files(original, recipe.environment),
-            made_at_ns=origin_of(recipe.environment)[1],
-            one_device=original.stat().st_dev == recipe.environment.stat().st_dev,
-        )
+        return _Layer(self._ingest.add_file(Path(file.name), descriptor), written.diff_id), plan
 
     def _manifest(self, recipe: Recipe, layer: _Layer | None, packages: tuple[Package, ...]) -> Manifest:
         parent = self._layout.manifest(recipe.parent) if recipe.parent else None
@@ -216,17 +209,17 @@ def _wait_until_still(environment: Path, meter: Meter, path: str) -> None:
         before = now
 
 
-def _left_out(snapshot: Snapshot) -> str:
+def _left_out(plan: Plan) -> str:
     """What is said of links that an image cannot hold."""
-    if not snapshot.left_out:
+    links = sorted(each.path for each, _ in plan.left_out if each.reason == LEADS_OUT)
+    if not links:
         return ""
-    shown = ", ".join(sorted(snapshot.left_out)[:3])
-    more = f" and {len(snapshot.left_out) - 3} more" if len(snapshot.left_out) > 3 else ""
-    return f"Left out, because they lead outside the environment: {shown}{more}"
+    more = f" and {len(links) - 3} more" if len(links) > 3 else ""
+    return f"Left out, because they lead outside the environment: {', '.join(links[:3])}{more}"
 
 
 @contextmanager
-def _in_words(environment: Path) -> Iterator[None]:
+def in_words(environment: Path) -> Iterator[None]:
     try:
         with no_space_in_words("the image could not be saved"):
             yield

@@ -15,6 +15,7 @@ from jupyter_mlplat.backends.local.interpreter import is_interpreter_link
 from jupyter_mlplat.backends.local.relocation import transform_of
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.errors import InvalidInput
+from jupyter_mlplat.oci.left_out import NOT_A_FILE, LeftOut
 from jupyter_mlplat.oci.member import Kind, Member, leads_out, whiteout
 
 PREFIX = "opt/mlplat/env"
@@ -22,6 +23,8 @@ PREFIX = "opt/mlplat/env"
 
 ORIGIN = ".mlplat.json"
 """The file in an environment that says which image it was made from, and when."""
+
+LEADS_OUT = "leads outside the environment"
 
 _MADE_AFRESH = {ORIGIN, "pyvenv.cfg", ".lock"}
 _CACHE = "__pycache__"
@@ -47,11 +50,13 @@ class Entry(NamedTuple):
 class Snapshot:
     """The entries of an environment by path, those that never go into an image left out.
 
-    `left_out` are the links that lead outside the environment: they mean nothing elsewhere.
+    `left_out` are those that an image cannot hold, such as links that lead outside the environment, which mean nothing
+    elsewhere; `caches` counts the folders of compiled modules.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    caches: int = 0
 
     def same_as(self, other: "Snapshot") -> bool:
         """Whether nothing has moved between two looks. Status times do not count: a new hard link changes them."""
@@ -83,6 +88,7 @@ def _walk(root: str, folder: str, snapshot: Snapshot) -> None:
         return
     for item in found:
         path = f"{folder}/{item.name}" if folder else item.name
+        snapshot.caches += item.name == _CACHE
         if item.name == _CACHE or path in _MADE_AFRESH or is_interpreter_link(path):
             continue
         if item.name.startswith(_HIDDEN):
@@ -101,10 +107,11 @@ def _look(root: str, path: str, item: os.DirEntry[str], snapshot: Snapshot) -> E
     except FileNotFoundError:
         return None
     if target is None:
-        snapshot.left_out.append(path)
+        snapshot.left_out.append(LeftOut(path, LEADS_OUT))
         return None
     kind = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(stat.S_IFMT(state.st_mode))
     if kind is None:
+        snapshot.left_out.append(LeftOut(path, NOT_A_FILE))
         return None
     mode = stat.S_IMODE(state.st_mode) & 0o777
     if kind != "f":
@@ -135,8 +142,8 @@ class Changes:
 
     @property
     def size(self) -> int:
-        """Bytes of the changed files."""
-        return sum(entry.size for entry in self.changed.values())
+        """Bytes of the changed files, one of several hard links counted."""
+        return sum({entry.inode: entry.size for entry in self.changed.values()}.values())
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.gone)
@@ -152,13 +159,16 @@ def compare(
 ) -> Changes:
     """How `live` differs from `image`.
 
-    A file that looks touched counts as changed only if `same_content(path)` says so; one that looks untouched does not,
-    unless its status changed after `made_at_ns`, when the environment was made. `one_device` says that both lie in one
-    file system, where the same inode is the same file.
+    An entry that `live` has from `image` itself is none of its changes. A file that looks touched counts as changed
+    only if `same_content(path)` says so; one that looks untouched does not, unless its status changed after
+    `made_at_ns`, when the environment was made. `one_device` says that both lie in one file system, where the same
+    inode is the same file.
     """
 
     def differs(path: str, new: Entry) -> bool:
         old = image.entries.get(path)
+        if old is new:
+            return False
         if old is None or old.kind != new.kind or old.target != new.target:
             return True
         if new.kind != "f":

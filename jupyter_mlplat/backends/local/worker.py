@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
+from jupyter_mlplat.backends.local.plan import make_plan, summary
+from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe, in_words
 from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.core.proc import end_with
 from jupyter_mlplat.errors import MlplatError
@@ -57,6 +58,15 @@ def write(layout: str, trees: str, ingest: str, recipe: str) -> dict[str, Any]:
     return written.document()
 
 
+def preview(layout: str, trees: str, recipe: str) -> dict[str, Any]:
+    """What an image of this recipe would be, in short."""
+    images, wanted = Trees(Path(trees), Layout(Path(layout))), Recipe.parse(recipe)
+    if wanted.parent is not None:
+        images.prepare(wanted.parent)
+    with in_words(wanted.environment):
+        return summary(images, wanted, make_plan(images, wanted))
+
+
 def unpack(layout: str, trees: str, digest: str) -> dict[str, Any]:
     """Unpack an image where that has not been done."""
     voice, message = Voice(), "Unpacking the image"
@@ -66,7 +76,7 @@ def unpack(layout: str, trees: str, digest: str) -> dict[str, Any]:
     return {}
 
 
-VERBS: dict[str, Callable[..., dict[str, Any]]] = {"write": write, "unpack": unpack}
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"write": write, "preview": preview, "unpack": unpack}
 
 
 def main(parent: str, verb: str, arguments: str) -> None:

@@ -9,13 +9,15 @@ from jupyter_mlplat.backends.base import (
     Contents,
     ImageBackend,
     PresetImage,
+    Preview,
     SavedImage,
     SaveSpec,
 )
 from jupyter_mlplat.backends.memory.world import World, digest_of
 from jupyter_mlplat.errors import BackendFailure, NoSpace, NotFound
-from jupyter_mlplat.images.models import Layer, Package
+from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package
 from jupyter_mlplat.instances.models import StepName
+from jupyter_mlplat.oci.left_out import EXCLUDED
 
 LAYER_BYTES = 1000
 
@@ -60,9 +62,27 @@ class MemoryImages(ImageBackend):
             self.world.blobs[digest_of(digest_or_name, *self.edition)] = [Package(name="pip", version="25.0")]
         await self.world.reach("image:prepared")
 
+    async def preview(self, spec: SaveSpec) -> Preview:
+        added = self._added(spec)
+        work = ImagePath(path="work", reason="the work folder: your files stay with the instance")
+        return Preview(
+            files=len(added),
+            size=LAYER_BYTES if added else 0,
+            removed=0,
+            packages=(*self.world.blobs.get(spec.instance.image_digest, []), *added),
+            folders=tuple(Folder(path=package_folder(one), size=LAYER_BYTES // len(added), files=1) for one in added),
+            left_out=(work, *(ImagePath(path=path, reason=EXCLUDED, size=LAYER_BYTES) for path in spec.exclude)),
+            left_out_count=1 + len(spec.exclude),
+        )
+
+    def _added(self, spec: SaveSpec) -> list[Package]:
+        """The packages that were installed, without those that are left out."""
+        installed = self.world.installed.get(spec.instance.instance_id, [])
+        return [one for one in installed if package_folder(one) not in spec.exclude]
+
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
         parent = spec.instance.image_digest
-        added = list(self.world.installed.get(spec.instance.instance_id, []))
+        added = self._added(spec)
         digest = digest_of(parent, *(f"{one.name}=={one.version}" for one in added)) if added else parent
         with self._pinned(parent, digest):
             yield Checkpoint("Looking for changes")
@@ -106,6 +126,11 @@ class MemoryImages(ImageBackend):
         for digest in needless:
             del self.world.blobs[digest]
         return LAYER_BYTES * len(needless)
+
+
+def package_folder(package: Package) -> str:
+    """Where a package lies in an image."""
+    return f"opt/mlplat/env/lib/python3.11/site-packages/{package.name}"
 
 
 class PresetCannotBeBuilt(MemoryImages):

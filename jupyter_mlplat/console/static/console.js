@@ -8,6 +8,7 @@ import './filters.js';
 import './forms.js';
 import './logs.js';
 import './menus.js';
+import './parts.js';
 import './theme.js';
 import './ticks.js';
 

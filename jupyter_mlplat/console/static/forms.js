@@ -11,7 +11,9 @@ function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
     const chosen = field.type !== 'radio' || field.checked;
-    if (field.name && !field.disabled && chosen && (field.value || 'keepEmpty' in field.dataset)) {
+    if (field.dataset.type === 'unticked') {
+      body[field.name] = [...(body[field.name] ?? []), ...(field.checked ? [] : [field.value])];
+    } else if (field.name && !field.disabled && chosen && (field.value || 'keepEmpty' in field.dataset)) {
       body[field.name] = valueOf(field);
       if (field.dataset.sets) {
         body[field.dataset.sets] = true;

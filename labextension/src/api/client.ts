@@ -44,6 +44,15 @@ export class Client {
     return this.transport.send('POST', `v1/instances/${instanceId}/images`, save);
   }
 
+  previewImage(instanceId: string, exclude: string[]): Promise<models.ISavePreview> {
+    return this.transport.send('POST', `v1/instances/${instanceId}/images/preview`, { exclude });
+  }
+
+  /** Give up a save that is under way. */
+  cancelImage(id: string): Promise<models.IImage> {
+    return this.transport.send('POST', `v1/images/${id}/cancel`);
+  }
+
   /** The newest events of an instance or a job, newest first. */
   async events(noun: 'instances' | 'jobs', id: string, count = 50): Promise<models.IEvent[]> {
     const path = `v1/${noun}/${id}/events`;

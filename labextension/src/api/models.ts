@@ -145,9 +145,41 @@ export interface IImage {
   services: string[];
   instance_id: string | null;
   instance_name: string | null;
-  progress: { done: number; total: number; message: string } | null;
+  progress: { done: number; total: number; message: string; speed: number } | null;
   created_at: Moment;
   updated_at: Moment;
+}
+
+export interface IPackage {
+  name: string;
+  version: string;
+}
+
+export interface IPackageChanges {
+  added: IPackage[];
+  removed: IPackage[];
+  changed: { name: string; old: string; new: string }[];
+  same: number;
+}
+
+/** A folder of an image; size in bytes. */
+export interface IImageFolder {
+  path: string;
+  size: number;
+  files: number;
+}
+
+/** What a save would put into the image now; sizes in bytes, before compression. */
+export interface ISavePreview {
+  parent_name: string;
+  files: number;
+  size: number;
+  removed: number;
+  packages: IPackageChanges;
+  total_packages: number;
+  folders: IImageFolder[];
+  left_out: { path: string; reason: string; size: number }[];
+  left_out_count: number;
 }
 
 export interface IImageSave {

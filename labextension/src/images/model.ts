@@ -50,6 +50,12 @@ export class ImagesModel {
     return image;
   }
 
+  /** Give up a save; nothing of it stays. */
+  async cancel(image: IImage): Promise<void> {
+    await this.platform.client.cancelImage(image.id);
+    void this.refresh();
+  }
+
   private async _load(): Promise<void> {
     try {
       this._instanceId = (await this.platform.identity).instance_id;

@@ -19,6 +19,14 @@ export function suggestName(image: string): string {
   return name || 'my-image';
 }
 
+const ENVIRONMENT = /^opt\/mlplat\/env\//;
+const PACKAGES = /^lib\/python[^/]*\/site-packages\//;
+
+/** A path in an image as its user knows it: below the environment without saying so, packages by their own name. */
+export function shownPath(path: string): string {
+  return path.replace(ENVIRONMENT, '').replace(PACKAGES, '');
+}
+
 /** A tag that sorts by time and can be read: 2026-03-01-0905. */
 export function suggestTag(now: Date): string {
   const two = (value: number) => String(value).padStart(2, '0');

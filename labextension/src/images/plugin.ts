@@ -1,5 +1,6 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { NotebookPanel } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import * as React from 'react';
 import type { IImage } from '../api/models';
@@ -73,7 +74,9 @@ export const imagesPlugin: JupyterFrontEndPlugin<void> = {
       icon: saveImageIcon,
       describedBy: { args: { type: 'object', properties: { name: text, tag: text, description: text } } },
       execute: async args => {
-        await saveImage(platform, instance, images, args);
+        const document = app.shell.currentWidget;
+        const notebook = document instanceof NotebookPanel ? document.context.path : undefined;
+        await saveImage(platform, instance, images, { notebook, ...args });
       }
     });
     announceSaves(app, platform, images);

@@ -1,6 +1,7 @@
+import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 import type { IImage } from '../api/models';
-import { useModel, useTrans } from '../ui/context';
+import { useModel, usePlatform, useTrans } from '../ui/context';
 import { ProgressBar } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
 import { Name } from '../ui/text';
@@ -8,7 +9,11 @@ import type { ImagesModel } from './model';
 
 function words(image: IImage): string {
   const { progress } = image;
-  return progress && progress.total > 0 ? `${formatBytes(progress.done)} / ${formatBytes(progress.total)}` : '';
+  if (!progress || progress.total === 0) {
+    return '';
+  }
+  const speed = progress.speed > 0 ? ` · ${formatBytes(progress.speed)}/s` : '';
+  return `${formatBytes(progress.done)} / ${formatBytes(progress.total)}${speed}`;
 }
 
 /** Instance panel: the saves that are under way, with their bytes. */
@@ -30,10 +35,32 @@ export function SavesInProgress({ images }: { images: ImagesModel }): JSX.Elemen
             total={image.progress?.total ?? 0}
             label={trans.__('Saving %1', `${image.name}:${image.tag}`)}
           />
-          <div className="mlp-faint">{image.progress?.message || trans.__('Looking for what has changed…')}</div>
+          <div className="mlp-row">
+            <span className="mlp-faint mlp-grow mlp-shrink">
+              {image.progress?.message || trans.__('Looking for what has changed…')}
+            </span>
+            <CancelSave images={images} image={image} />
+          </div>
         </div>
       ))}
     </>
+  );
+}
+
+function CancelSave({ images, image }: { images: ImagesModel; image: IImage }): JSX.Element {
+  const { trans } = usePlatform();
+  const [asked, setAsked] = React.useState(false);
+  const cancel = () => {
+    setAsked(true);
+    images.cancel(image).catch((error: unknown) => {
+      setAsked(false);
+      Notification.error(error instanceof Error ? error.message : String(error));
+    });
+  };
+  return (
+    <button type="button" className="mlp-link" disabled={asked} onClick={cancel}>
+      {asked ? trans.__('Cancelling…') : trans.__('Cancel the save')}
+    </button>
   );
 }
 

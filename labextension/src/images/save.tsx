@@ -1,10 +1,11 @@
 import * as React from 'react';
-import type { IImage, IImageSave, IInstance } from '../api/models';
+import type { IImage, IImageSave, ISavePreview } from '../api/models';
 import type { InstanceModel } from '../instances/model';
 import type { IPlatform } from '../tokens';
 import { ask, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
 import type { ImagesModel } from './model';
+import { SavePreview } from './preview';
 import { isImageName, isImageTag, suggestName, suggestTag } from './names';
 
 /** Ask for a name and a tag and begin to save the environment; null if the dialog was left. */
@@ -19,13 +20,17 @@ export async function saveImage(
   const save: IImageSave = {
     name: given.name ?? suggestName(instance.instance?.image_name ?? ''),
     tag: given.tag ?? suggestTag(new Date()),
-    description: given.description ?? ''
+    description: given.description ?? '',
+    notebook: given.notebook,
+    exclude: given.exclude ?? []
   };
+  const load = async (exclude: string[]) => platform.client.previewImage(await instance.id(), exclude);
   return ask(platform, {
     title: trans.__('Save the environment as an image'),
     verb: trans.__('Save image'),
     focus: 'input',
-    body: dialog => <SaveForm save={save} dialog={dialog} instance={instance.instance} />,
+    className: 'mlp-save-dialog',
+    body: dialog => <SaveForm save={save} dialog={dialog} load={load} />,
     accept: async say => {
       say(trans.__('Asking the platform…'));
       return images.save(await instance.id(), save);
@@ -36,10 +41,10 @@ export async function saveImage(
 interface ISaveFormProps {
   save: IImageSave;
   dialog: FormDialog<IImage>;
-  instance: IInstance | null;
+  load: (exclude: string[]) => Promise<ISavePreview>;
 }
 
-function SaveForm({ save, dialog, instance }: ISaveFormProps): JSX.Element {
+function SaveForm({ save, dialog, load }: ISaveFormProps): JSX.Element {
   const trans = useTrans();
   const [, render] = React.useReducer((count: number) => count + 1, 0);
   const nameIsBad = !isImageName(save.name);
@@ -76,17 +81,10 @@ function SaveForm({ save, dialog, instance }: ISaveFormProps): JSX.Element {
           onChange={event => set({ description: event.target.value })}
         />
       </label>
-      <dl className="mlp-kept">
-        <dt data-tone="good">{trans.__('In the image')}</dt>
-        <dd>
-          {instance
-            ? trans.__('%1, and all packages that you installed or changed since', instance.image_name)
-            : trans.__('all packages of this environment')}
-        </dd>
-        <dt data-tone="warn">{trans.__('Not in it')}</dt>
-        <dd>{trans.__('your files in the work folder, and what is in the memory of kernels')}</dd>
-      </dl>
-      <p className="mlp-note">{trans.__('Your kernels keep running. You can go on working while it is saved.')}</p>
+      <SavePreview load={load} exclude={save.exclude ?? []} onExclude={exclude => set({ exclude })} />
+      <p className="mlp-note">
+        {trans.__('Your kernels keep running; what is in their memory is not saved. You can go on working meanwhile.')}
+      </p>
     </>
   );
 }
