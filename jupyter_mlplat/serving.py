@@ -1,6 +1,7 @@
 """The web server of our processes."""
 
 import asyncio
+import gc
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -22,6 +23,9 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # What was made until now stays: no collection goes through it again.
+        gc.collect()
+        gc.freeze()
         if not await self.on_tick(0):
             await self._told.wait()
 

@@ -1,5 +1,6 @@
 """Who holds a Hub token."""
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class HubIdentities:
     def __init__(self, hub_api_url: str) -> None:
         self._client = httpx.AsyncClient(base_url=hub_api_url, timeout=10)
         self._known: dict[str, tuple[float, Identity]] = {}
+        self._asking: dict[str, asyncio.Future[Identity]] = {}
 
     async def of_token(self, token: str) -> Identity:
         """The identity behind `token`; NotAuthenticated where the Hub knows none."""
@@ -40,6 +42,17 @@ class HubIdentities:
         asked, identity = self._known.get(token, (0.0, None))
         if identity is not None and now - asked < CACHE_SECONDS:
             return identity
+        return await self._asked_once(token, identity)
+
+    async def _asked_once(self, token: str, before: Identity | None) -> Identity:
+        """However many requests come with one token at once, the Hub is asked once."""
+        if token not in self._asking:
+            asking = self._asking[token] = asyncio.ensure_future(self._identify(token, before))
+            asking.add_done_callback(lambda _: self._asking.pop(token))
+        return await asyncio.shield(self._asking[token])
+
+    async def _identify(self, token: str, identity: Identity | None) -> Identity:
+        now = time.monotonic()
         try:
             identity = read_identity(await self._ask(token))
         except BackendFailure:

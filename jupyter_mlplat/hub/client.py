@@ -69,26 +69,38 @@ class HubClient:
 
     async def start(self, user: str, name: str, permit: str) -> None:
         """Ask for the server and wait until it answers; SpawnFailed where it does not come up."""
-        await self._ensure_user(user)
         path = f"/users/{quote(user)}/servers/{quote(name)}"
-        answer = await self._ask("POST", path, json={"permit": permit})
+        answer = await self._ask_for_server(user, path, permit)
         if answer.status_code not in (201, 202) and not _already(answer):
             raise SpawnFailed(_reason(answer))
-        while True:
+        while not await self._has_come_up(path):
             server = await self.server(user, name)
             if server and server.ready:
                 return
             if server is None or not server.pending:
-                raise SpawnFailed(await self._why_not(path))
+                raise SpawnFailed("The server did not come up; its log (server.log of the instance) says why.")
             await asyncio.sleep(self._poll_seconds)
 
-    async def _why_not(self, path: str) -> str:
-        """What the Hub says of a start that has just failed."""
-        answer = await self._ask("GET", f"{path}/progress")
-        events = [line.removeprefix("data:") for line in answer.text.splitlines() if line.startswith("data:")]
-        told = [str(event["message"]).partition(": ")[2] for event in map(json.loads, events) if event.get("failed")]
-        unknown = "The server did not come up; its log (server.log of the instance) says why."
-        return next(filter(None, told), unknown)
+    async def _ask_for_server(self, user: str, path: str, permit: str) -> httpx.Response:
+        answer = await self._ask("POST", path, json={"permit": permit})
+        if answer.status_code == 404:
+            await self._ensure_user(user)
+            answer = await self._ask("POST", path, json={"permit": permit})
+        return answer
+
+    async def _has_come_up(self, path: str) -> bool:
+        """What the Hub tells at the end of a start, without being asked again and again; False where it tells none."""
+        try:
+            async with self._client.stream("GET", f"{path}/progress") as answer:
+                async for line in answer.aiter_lines():
+                    event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                    if event.get("failed"):
+                        raise SpawnFailed(_why(event))
+                    if event.get("ready"):
+                        return True
+        except httpx.HTTPError as error:
+            raise _away(error) from error
+        return False
 
     async def stop(self, user: str, name: str) -> None:
         """Stop the server and wait until it is gone; no server is no error."""
@@ -117,8 +129,8 @@ class HubClient:
         try:
             answer = await self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise BackendFailure(f"The Hub does not answer ({type(error).__name__}).") from error
-        if answer.status_code in (502, 503, 504):
+            raise _away(error) from error
+        if answer.status_code in (429, 502, 503, 504):
             raise BackendFailure("The Hub is busy or being restarted.")
         return answer
 
@@ -134,6 +146,15 @@ def _server(model: dict[str, Any]) -> HubServer:
         stopped=bool(model.get("stopped")),
         last_activity=datetime.fromisoformat(active.replace("Z", "+00:00")) if active else None,
     )
+
+
+def _away(error: httpx.HTTPError) -> BackendFailure:
+    return BackendFailure(f"The Hub does not answer ({type(error).__name__}).")
+
+
+def _why(failed: dict[str, Any]) -> str:
+    """The reason in an event that tells of a failed start ("Spawn failed: REASON")."""
+    return str(failed["message"]).partition(": ")[2] or "The server did not come up."
 
 
 def _already(answer: httpx.Response) -> bool:

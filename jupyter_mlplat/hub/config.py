@@ -90,11 +90,11 @@ def configure_storage(c: Any, settings: HubSettings) -> None:
 
 
 def configure_lifecycle(c: Any) -> None:
-    """Servers outlive the Hub; several per user; bursts of starts wait in the platform, not in the Hub."""
+    """Servers outlive the Hub; several per user. However many wait for a place, others may start."""
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
     c.JupyterHub.allow_named_servers = True
-    c.JupyterHub.concurrent_spawn_limit = 50
+    c.JupyterHub.concurrent_spawn_limit = 0
     c.JupyterHub.last_activity_interval = 60
     c.JupyterHub.shutdown_on_logout = False
 

@@ -145,11 +145,11 @@ class InstanceReconciler(Reconciler):
         await work(row)
 
     async def _start(self, row: InstanceRow) -> None:
-        first = row.started_at is None
+        first, permit = row.started_at is None, token_hex(16)
         nudge = self._nudges[row.id] = asyncio.Event()
         try:
-            scheduled = await self._schedule(row.id, Status.CREATING if first else Status.STARTING)
-            if scheduled and await self._follow(row.id, self._start_steps(row), nudge):
+            scheduled = await self._schedule(row.id, Status.CREATING if first else Status.STARTING, permit)
+            if scheduled and await self._follow(row.id, self._start_steps(row, permit), nudge):
                 await self._running(row.id)
         except BackendFailure as failure:
             await self._waits(row.id, failure.message)
@@ -160,8 +160,8 @@ class InstanceReconciler(Reconciler):
         finally:
             del self._nudges[row.id]
 
-    async def _schedule(self, instance_id: str, status: Status) -> bool:
-        """Whether it is still to start; one that is tried again is not announced anew."""
+    async def _schedule(self, instance_id: str, status: Status, permit: str) -> bool:
+        """Whether it is still to start, then with that permit; one that is tried again is not announced anew."""
         async with self.database.transaction() as session:
             row = await self._fresh(session, instance_id)
             if row.target != Target.RUNNING:
@@ -170,6 +170,7 @@ class InstanceReconciler(Reconciler):
                 row.status, row.status_message = status, ""
                 self._emit(session, row, "Scheduled", "Preparing the instance")
             row.steps = fresh()
+            session.add(PermitRow(id=permit, instance_id=row.id))
             return True
 
     async def _waits(self, instance_id: str, why: str) -> None:
@@ -184,13 +185,13 @@ class InstanceReconciler(Reconciler):
         async with self.database.read() as session:
             return (await self._fresh(session, instance_id)).target == Target.RUNNING
 
-    async def _start_steps(self, row: InstanceRow) -> AsyncGenerator[Checkpoint, None]:
+    async def _start_steps(self, row: InstanceRow, permit: str) -> AsyncGenerator[Checkpoint, None]:
         if row.image_digest is None:
             async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
                 async for checkpoint in checkpoints:
                     yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
             await self._pin(row.id)
-        spec = await self._spec(row.id, permit=await self._new_permit(row.id))
+        spec = await self._spec(row.id, permit=permit)
         async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:
                 yield checkpoint
@@ -379,12 +380,6 @@ class InstanceReconciler(Reconciler):
         async with self.database.read() as session:
             row = await self._fresh(session, instance_id)
         return spec_of(row, self._flavors.get(flavor_id or row.flavor), permit)
-
-    async def _new_permit(self, instance_id: str) -> str:
-        permit = token_hex(16)
-        async with self.database.transaction() as session:
-            session.add(PermitRow(id=permit, instance_id=instance_id))
-        return permit
 
     async def _fresh(self, session: AsyncSession, instance_id: str) -> InstanceRow:
         row = await session.get(InstanceRow, instance_id)

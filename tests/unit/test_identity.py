@@ -1,5 +1,7 @@
 """Whose a token is, while the Hub answers and while it does not."""
 
+import asyncio
+
 import pytest
 
 from jupyter_mlplat.access import identity
@@ -31,6 +33,16 @@ async def test_an_answer_is_good_for_a_moment(monkeypatch: pytest.MonkeyPatch) -
     assert hub.asked == 1
     monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
     await hub.of_token("t")
+    assert hub.asked == 2
+
+
+async def test_who_asks_at_once_shares_one_answer() -> None:
+    hub = Hub()
+    assert set(await asyncio.gather(*(hub.of_token("t") for _ in range(20)))) == {Identity("alice")}
+    assert hub.asked == 1
+    hub.answer = NotAuthenticated("unknown")
+    told = await asyncio.gather(*(hub.of_token("another") for _ in range(20)), return_exceptions=True)
+    assert {type(one) for one in told} == {NotAuthenticated}
     assert hub.asked == 2
 
 

@@ -47,12 +47,14 @@ def put_pod(world: World, phase: str = "Pending", state: Json | None = None, nod
 
 
 def put_event(world: World, reason: str, message: str = "", name: str = "instance-i-1", uid: str = "u-1") -> None:
-    world.events.objects[f"e-{len(world.events.objects)}"] = {
-        "metadata": {"name": "e", "creationTimestamp": f"2026-01-01T00:00:{len(world.events.objects):02}Z"},
+    number = len(world.events.objects)
+    event = {
+        "metadata": {"name": f"e-{number}", "creationTimestamp": f"2026-01-01T00:00:{number:02}Z"},
         "involvedObject": {"name": name, "uid": uid},
         "reason": reason,
         "message": message,
     }
+    world.events.keep(event)
 
 
 def test_before_there_is_a_pod_there_is_nothing_to_tell(start: Start) -> None:

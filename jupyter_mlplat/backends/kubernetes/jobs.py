@@ -138,7 +138,8 @@ class KubernetesJobs(KeptJobs):
         if job is None:
             job = await self._cluster.get(f"{path}/{name}")
         # Known at once, not only when the watch tells.
-        self._jobs.objects.setdefault(name, _slim(job))
+        if name not in self._jobs.objects:
+            self._jobs.keep(_slim(job))
         owned = manifests.owned(job)
         await asyncio.gather(*(self._cluster.patch(self._path(kind, name), owned) for kind in made))
 

@@ -1,6 +1,7 @@
 """What a flavor is in Kubernetes: resources, the nodes that it asks for, the variables that go with it."""
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
@@ -17,6 +18,7 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def quantity(text: str | int | float) -> float:
     """A Kubernetes quantity ("250m", "4Gi", "1e3") as a number; ValueError where it is none."""
     words = str(text).strip()

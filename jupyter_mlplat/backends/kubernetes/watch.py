@@ -43,7 +43,7 @@ class Signals:
 
 
 class Watched:
-    """The objects of one list as they are now, by `key`; `slim` drops what nobody reads.
+    """The objects of one list as they are now, by `key`; `slim` drops what nobody reads, `group` puts some together.
 
     After a lost connection, or where the changes since are no longer known, everything is listed again.
     """
@@ -55,14 +55,16 @@ class Watched:
         *,
         key: Callable[[Json], str],
         slim: Callable[[Json], Json] = lambda found: found,
+        group: Callable[[Json], str] = lambda found: "",
         notify: Callable[[Json], None] = lambda found: None,
         **query: str | int,
     ) -> None:
         self.objects: dict[str, Json] = {}
+        self.groups: defaultdict[str, dict[str, Json]] = defaultdict(dict)
         self._cluster = cluster
         self._path = path
         self._query = query
-        self._key, self._slim, self._notify = key, slim, notify
+        self._key, self._slim, self._group, self._notify = key, slim, group, notify
         self._listed = asyncio.Event()
         self._failure: MlplatError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -122,7 +124,9 @@ class Watched:
     def _replace(self, found: dict[str, Json]) -> None:
         before = dict(self.objects)
         self.objects.clear()
-        self.objects.update(found)
+        self.groups.clear()
+        for item in found.values():
+            self.keep(item)
         self._listed.set()
         for item in [*found.values(), *(item for key, item in before.items() if key not in found)]:
             self._notify(item)
@@ -133,11 +137,23 @@ class Watched:
             if change == "BOOKMARK":
                 continue
             if change == "DELETED":
-                self.objects.pop(self._key(item), None)
+                self._drop(item)
             else:
-                self.objects[self._key(item)] = self._slim(item)
+                self.keep(self._slim(item))
             self._notify(item)
         return version
+
+    def keep(self, item: Json) -> None:
+        """Take an object as it is now, also before the watch tells of it."""
+        self.objects[self._key(item)] = item
+        self.groups[self._group(item)][self._key(item)] = item
+
+    def _drop(self, item: Json) -> None:
+        key, group = self._key(item), self._group(item)
+        self.objects.pop(key, None)
+        self.groups[group].pop(key, None)
+        if not self.groups[group]:
+            del self.groups[group]
 
 
 class World:
@@ -149,7 +165,12 @@ class World:
         self.nodes = Watched(cluster, f"{CORE}/nodes", key=_name, slim=_slim_node)
         self.pods = Watched(cluster, f"{CORE}/pods", key=_full_name, slim=self._slim_pod, notify=self._pod_changed)
         self.events = Watched(
-            cluster, path_of(namespace, "events"), key=_name, slim=_slim_event, notify=self._event_seen
+            cluster,
+            path_of(namespace, "events"),
+            key=_name,
+            slim=_slim_event,
+            group=_involved,
+            notify=self._event_seen,
         )
 
     async def synced(self) -> None:
@@ -162,7 +183,7 @@ class World:
 
     def events_of(self, *involved: str) -> list[Json]:
         """The events of things of that name in the users' namespace, oldest first."""
-        found = [event for event in self.events.objects.values() if event["involvedObject"].get("name") in involved]
+        found = [event for name in involved for event in self.events.groups.get(name, {}).values()]
         return sorted(found, key=seen_at)
 
     async def close(self) -> None:
@@ -174,7 +195,7 @@ class World:
             self.signals.notify(pod["metadata"]["name"])
 
     def _event_seen(self, event: Json) -> None:
-        self.signals.notify(event["involvedObject"].get("name", ""))
+        self.signals.notify(_involved(event))
 
     def _slim_pod(self, pod: Json) -> Json:
         """Of other people's pods only what they take."""
@@ -216,6 +237,10 @@ def _slim_node(node: Json) -> Json:
 def _slim_event(event: Json) -> Json:
     event["metadata"].pop("managedFields", None)
     return event
+
+
+def _involved(event: Json) -> str:
+    return str(event["involvedObject"].get("name", ""))
 
 
 def _name(item: Json) -> str:
