@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
 from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package, Service
 from jupyter_mlplat.instances.models import StepName
@@ -29,6 +30,7 @@ class Checkpoint:
     step: StepName | None = None
     done: int = 0
     total: int = 0
+    at: datetime = field(default_factory=now, compare=False)
 
 
 @dataclass(frozen=True)

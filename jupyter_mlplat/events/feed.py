@@ -1,5 +1,6 @@
 """Tells the event streams of this replica whose things something happened to, whichever replica wrote it down."""
 
+import asyncio
 import logging
 
 from jupyter_mlplat.db.engine import Database
@@ -10,6 +11,8 @@ from jupyter_mlplat.events.broker import Broker
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+"""Between two looks, so that many commits in a row make few of them."""
 
 
 class Feed:
@@ -27,7 +30,9 @@ class Feed:
         """Until cancelled."""
         with self._broker.subscribe() as word:
             while True:
-                await word.wait(await self._looked())
+                seconds = await self._looked()
+                await asyncio.sleep(PAUSE_SECONDS)
+                await word.wait(seconds)
 
     async def _looked(self) -> float:
         """Look; the seconds until the next look if nothing is committed."""

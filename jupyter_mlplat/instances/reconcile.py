@@ -32,6 +32,7 @@ from jupyter_mlplat.instances.models import Status, StepName, StepStatus, Target
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.steps import advance, close, fresh
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
+from jupyter_mlplat.reconciling.batches import in_batches
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.reconciling.nudge import unless
 
@@ -329,30 +330,31 @@ class InstanceReconciler(Reconciler):
     async def _follow(
         self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None], nudge: asyncio.Event
     ) -> bool:
-        """Store each checkpoint; False (and the work cut off) once it is no longer to run."""
-        async with aclosing(checkpoints):
+        """Store the checkpoints; False (and the work cut off) once it is no longer to run."""
+        async with aclosing(in_batches(checkpoints)) as batches:
             while not nudge.is_set():
-                checkpoint = await unless(nudge, anext(checkpoints, None))
-                if checkpoint is None:
+                batch = await unless(nudge, anext(batches, None))
+                if batch is None:
                     return not nudge.is_set()
-                row = await self._store(instance_id, checkpoint)
+                row = await self._store(instance_id, batch)
                 if row.target != Target.RUNNING:
                     return False
         return False
 
     async def _follow_to_the_end(self, instance_id: str, checkpoints: AsyncGenerator[Checkpoint, None]) -> None:
-        async with aclosing(checkpoints):
-            async for checkpoint in checkpoints:
-                await self._store(instance_id, checkpoint)
+        async with aclosing(in_batches(checkpoints)) as batches:
+            async for batch in batches:
+                await self._store(instance_id, batch)
 
-    async def _store(self, instance_id: str, checkpoint: Checkpoint) -> InstanceRow:
+    async def _store(self, instance_id: str, batch: list[Checkpoint]) -> InstanceRow:
         async with self.database.transaction() as session:
             row = await self._fresh(session, instance_id)
-            row.steps = advance(row.steps, checkpoint)
-            row.status_message = checkpoint.message
-            if checkpoint.event:
-                self._emit(session, row, checkpoint.event, checkpoint.message)
-        if not checkpoint.event:
+            for checkpoint in batch:
+                row.steps = advance(row.steps, checkpoint)
+                row.status_message = checkpoint.message
+                if checkpoint.event:
+                    self._emit(session, row, checkpoint.event, checkpoint.message)
+        if not any(checkpoint.event for checkpoint in batch):
             self.broker.touch(row.owner, "instance", row.id)
         return row
 

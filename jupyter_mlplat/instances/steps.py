@@ -1,5 +1,6 @@
 """The steps of a start, as JSON kept in the instance's row."""
 
+from datetime import datetime
 from typing import Any
 
 from jupyter_mlplat.backends.base import Checkpoint
@@ -21,32 +22,32 @@ def advance(steps: Steps, checkpoint: Checkpoint) -> Steps:
     read = [Step.model_validate(step) for step in steps]
     reached = [step.name for step in read].index(checkpoint.step)
     for step in read[:reached]:
-        _finish(step, StepStatus.COMPLETED)
+        _finish(step, StepStatus.COMPLETED, checkpoint.at)
     current = read[reached]
     current.status = StepStatus.PROCESSING
     current.message = checkpoint.message
-    current.started_at = current.started_at or now()
+    current.started_at = current.started_at or checkpoint.at
     return _dump(read)
 
 
 def close(steps: Steps, status: StepStatus, message: str = "") -> Steps:
     """The steps at the end of a start: all completed, or the one under way failed."""
-    read = [Step.model_validate(step) for step in steps]
+    read, at = [Step.model_validate(step) for step in steps], now()
     for step in read:
         if status is StepStatus.COMPLETED:
-            _finish(step, status)
+            _finish(step, status, at)
         elif step.status is StepStatus.PROCESSING:
-            _finish(step, status)
+            _finish(step, status, at)
             step.message = message
     return _dump(read)
 
 
-def _finish(step: Step, status: StepStatus) -> None:
+def _finish(step: Step, status: StepStatus, at: datetime) -> None:
     if step.status in (StepStatus.COMPLETED, StepStatus.FAILED):
         return
     step.status = status
-    step.started_at = step.started_at or now()
-    step.finished_at = now()
+    step.started_at = step.started_at or at
+    step.finished_at = at
 
 
 def _dump(steps: list[Step]) -> Steps:
