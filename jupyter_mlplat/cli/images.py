@@ -231,7 +231,8 @@ def upkeep(image: "Image") -> str:
     words = [f"{image.base_name} is another one now"] if image.outdated else []
     if image.retires_on:
         instead = f"; take {image.instead}" if image.instead else ""
-        words.append(f"to be retired on {image.retires_on:%Y-%m-%d}{instead}")
+        when = "retired since" if image.retired else "to be retired on"
+        words.append(f"{when} {image.retires_on:%Y-%m-%d}{instead}")
     return ", ".join(words)
 
 

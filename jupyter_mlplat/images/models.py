@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.text import Rule
 from jupyter_mlplat.flavors.models import Category
@@ -206,6 +207,11 @@ class Image(Model):
     progress: SaveProgress | None
     created_at: Moment
     updated_at: Moment
+
+    @property
+    def retired(self) -> bool:
+        """Whether the day from which it is no longer kept up has come."""
+        return self.retires_on is not None and self.retires_on <= now().date()
 
     @property
     def full_name(self) -> str:

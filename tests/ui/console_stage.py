@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -127,7 +128,7 @@ class _Carrier:
 def stage(folder: Path, **settings: object) -> Iterator[Stage]:
     """A platform that answers."""
     gate = threading.Event()
-    world = World()
+    world = World(retiring={"pytorch:2.8": (date(2027, 1, 31), "pytorch:2.13")})
     wanted = {"data_dir": folder, "hub_secret": SECRET, "owner": "admin"} | settings
     app = _app(Settings.model_validate(wanted), gate, world)
     server = uvicorn.Server(

@@ -136,3 +136,16 @@ def test_a_save_is_looked_at_first_and_leaves_out_what_is_unticked(console: Stag
     row.get_by_role("link", name="lean:v1").click()
     expect(page.locator(".changes")).to_contain_text("einops")
     expect(page.locator(".changes")).not_to_contain_text("torch")
+
+
+def test_that_an_image_ends_is_seen_before_it_is_picked(console: Stage, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    expect(page.get_by_role("row").filter(has_text="pytorch:2.8")).to_contain_text("To be retired on 2027-01-31")
+    page.goto(f"{PREFIX}/instances/new")
+    choice = page.locator(".choice").filter(has_text="pytorch:2.8")
+    expect(choice).to_contain_text("To be retired on 2027-01-31")
+    expect(choice.get_by_title("Take pytorch:2.13 instead.")).to_be_visible()
+    open_images(page)
+    page.get_by_role("link", name="pytorch:2.8").click()
+    expect(page.locator("#facts .notice")).to_contain_text("Take pytorch:2.13 instead.")

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from lab_window import LabWindow
+from notebooks import training
 from people import SignIn
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
@@ -88,3 +90,27 @@ def test_a_save_is_given_up_in_the_panel(lab: LabWindow, grace: Client, graces_i
         expect(panel.get_by_role("progressbar")).to_have_count(0)
     assert grace.images.list(name="never") == []
     expect(panel.get_by_role("button", name="Save image")).to_be_enabled()
+
+
+def ending(route: Route) -> None:
+    """The catalogue, as if its presets were to end."""
+    answer = route.fetch()
+    found = answer.json()
+    for image in found["data"]:
+        image |= {"retires_on": "2099-01-31", "instead": "python:next"}
+    route.fulfill(response=answer, json=found)
+
+
+def test_that_an_image_ends_is_seen_where_it_is_used_and_picked(
+    graces_instance: Instance, sign_in: SignIn, tmp_path: Path
+) -> None:
+    lab = LabWindow(sign_in("grace"))
+    lab.page.route("**/mlplat/v1/images?*", ending)
+    lab.enter(graces_instance)
+    words = "To be retired on 2099-01-31. Take python:next instead."
+    expect(lab.show("Instance").get_by_role("note")).to_have_text(words)
+    lab.upload(training(tmp_path))
+    lab.open("train.ipynb")
+    form = lab.submit()
+    expect(form.get_by_role("note")).to_have_text(words)
+    expect(form.get_by_label("Image").locator("option").first).to_contain_text("ends 2099-01-31")

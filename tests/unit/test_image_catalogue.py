@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from platform_stage import ADMIN, ALICE, BOB, Stage
 from sqlalchemy import delete
 
-from jupyter_mlplat.backends.base import PresetImage
 from jupyter_mlplat.backends.memory import MemoryImages, digest_of
 from jupyter_mlplat.errors import Conflict, InUse, NotFound
 from jupyter_mlplat.images.compare import compare_packages, shared_layers
@@ -35,11 +34,6 @@ NEWER_PIP = Package(name="pip", version="26.0")
 
 class PresetsMadeAnew(MemoryImages):
     edition = ("anew",)
-
-
-class PythonRetires(MemoryImages):
-    async def presets(self) -> list[PresetImage]:
-        return [self._preset("python", "3.11", retires_on=date(2027, 1, 31), instead="python:3.12")]
 
 
 @pytest.fixture
@@ -132,7 +126,8 @@ async def test_an_image_is_outdated_once_its_preset_is_made_anew(stages: Opened)
 
 
 async def test_that_a_base_retires_is_seen_at_what_stands_on_it(stages: Opened) -> None:
-    stage = stages(images_are=PythonRetires)
+    stage = stages()
+    stage.world.retiring["python:3.11"] = (date(2027, 1, 31), "python:3.12")
     preset = await stage.preset()
     image = await saved(stage, "1", EINOPS)
     for one in (preset, image):

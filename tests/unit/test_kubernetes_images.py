@@ -1,7 +1,7 @@
 """Images of the Kubernetes back end: what is asked of agents, what catalogues and configs say. All by value."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,9 @@ def test_a_catalogue(tmp_path: Path) -> None:
     assert catalog.find((preset,), "python:1") is preset
     with pytest.raises(NotFound, match="There are: python:1"):
         catalog.find((preset,), "python:2")
+    path.write_text(f"{path.read_text()}retires = 2027-01-31\ninstead = 'python:2'\n")
+    (preset,) = catalog.load(path)
+    assert (preset.retires_on, preset.instead) == (date(2027, 1, 31), "python:2")
     path.write_text('[[preset]]\nname = "python"\ntag = "1"\n')
     with pytest.raises(InvalidInput, match="has no reference"):
         catalog.load(path)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from jupyter_mlplat.backends.local.pip_settings import environment_settings, par
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
 from jupyter_mlplat.core.proc import Process, command_of, rows
 from jupyter_mlplat.core.processes import gone
-from jupyter_mlplat.errors import BackendFailure, Conflict, NoSpace
+from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput, NoSpace
 from jupyter_mlplat.images.models import ImageName, ImageTag
 from jupyter_mlplat.oci.layout import Ingest, Layout
 
@@ -158,6 +158,17 @@ def test_the_catalogue_that_comes_with_the_package_is_sound():
         assert "pip" in preset.requirements.read_text().split()
     assert [preset.name for preset in catalog] == ["python", "pytorch"]
     assert [preset.name for preset in catalog if preset.default] == ["python"]
+
+
+def test_a_preset_of_the_catalogue_may_end(tmp_path):
+    catalog_of(tmp_path / "a")
+    entry = (tmp_path / "a/catalog.toml").read_text()
+    (tmp_path / "a/catalog.toml").write_text(f'{entry}retires = 2027-01-31\ninstead = "python:3.13"\n')
+    (preset,) = presets.load(tmp_path / "a")
+    assert (preset.retires_on, preset.instead) == (date(2027, 1, 31), "python:3.13")
+    (tmp_path / "a/catalog.toml").write_text(f'{entry}retires = "2027-01-31"\n')
+    with pytest.raises(InvalidInput, match="as a day, such as 2027-01-31, without quotes"):
+        presets.load(tmp_path / "a")
 
 
 def test_pip_s_settings_in_uv_s_words(tmp_path):

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from jupyter_mlplat.backends.retirement import retirement
 from jupyter_mlplat.errors import InvalidInput, NotFound
 from jupyter_mlplat.images.models import Service
 
@@ -70,6 +71,7 @@ def load(path: Path | None) -> tuple[Preset, ...]:
 
 def _preset(entry: dict[str, Any], path: Path) -> Preset:
     try:
+        retires_on, instead = retirement(entry)
         words = {"python": platform.python_version(), "os": "linux", "arch": platform.machine()}
         return Preset(
             name=entry["name"],
@@ -80,8 +82,8 @@ def _preset(entry: dict[str, Any], path: Path) -> Preset:
             reference=Reference.parse(entry["reference"]),
             insecure=entry.get("insecure", False),
             services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
-            retires_on=entry.get("retires_on"),
-            instead=entry.get("instead", ""),
+            retires_on=retires_on,
+            instead=instead,
         )
     except KeyError as error:
         raise InvalidInput(f"An image in the catalogue {path} has no {error.args[0]}.") from error

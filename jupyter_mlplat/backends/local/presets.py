@@ -10,12 +10,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import uv
 
 import jupyter_mlplat
 from jupyter_mlplat.backends.local.interpreter import MACHINE, OS, PYTHON, base_python
 from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
+from jupyter_mlplat.backends.retirement import retirement
 from jupyter_mlplat.errors import BackendFailure, NotFound
 from jupyter_mlplat.images.models import Service
 
@@ -53,20 +55,22 @@ def catalog_folder() -> Path:
 def load(folder: Path) -> tuple[Preset, ...]:
     """The presets of the catalogue in `folder`."""
     document = tomllib.loads((folder / "catalog.toml").read_text())
-    return tuple(
-        Preset(
-            name=entry["name"],
-            tag=entry["tag"].format(python=PYTHON, os=OS, arch=MACHINE),
-            description=entry["description"],
-            categories=tuple(entry["categories"]),
-            default=entry.get("default", False),
-            requirements=folder / entry["name"] / "requirements.txt",
-            torch_backend=entry.get("torch_backend"),
-            services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
-            retires_on=entry.get("retires_on"),
-            instead=entry.get("instead", ""),
-        )
-        for entry in document["preset"]
+    return tuple(_preset(entry, folder) for entry in document["preset"])
+
+
+def _preset(entry: dict[str, Any], folder: Path) -> Preset:
+    retires_on, instead = retirement(entry)
+    return Preset(
+        name=entry["name"],
+        tag=entry["tag"].format(python=PYTHON, os=OS, arch=MACHINE),
+        description=entry["description"],
+        categories=tuple(entry["categories"]),
+        default=entry.get("default", False),
+        requirements=folder / entry["name"] / "requirements.txt",
+        torch_backend=entry.get("torch_backend"),
+        services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
+        retires_on=retires_on,
+        instead=instead,
     )
 
 

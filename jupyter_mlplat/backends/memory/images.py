@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from datetime import date
+from dataclasses import replace
 
 from jupyter_mlplat.backends.base import (
     Checkpoint,
@@ -34,23 +34,12 @@ class MemoryImages(ImageBackend):
     async def presets(self) -> list[PresetImage]:
         return [self._preset("python", "3.11", default=True), self._preset("pytorch", "2.8")]
 
-    def _preset(
-        self, name: str, tag: str, default: bool = False, retires_on: date | None = None, instead: str = ""
-    ) -> PresetImage:
+    def _preset(self, name: str, tag: str, default: bool = False) -> PresetImage:
         full = f"{name}:{tag}"
         known = digest_of(full, *self.edition) if full in self.world.prepared else None
-        return PresetImage(
-            name,
-            tag,
-            f"{name} {tag}",
-            known,
-            LAYER_BYTES,
-            ("x86_64",),
-            ("CPU",),
-            default,
-            retires_on=retires_on,
-            instead=instead,
-        )
+        ends, instead = self.world.retiring.get(full, (None, ""))
+        facts = PresetImage(name, tag, f"{name} {tag}", known, LAYER_BYTES, ("x86_64",), ("CPU",), default)
+        return replace(facts, retires_on=ends, instead=instead)
 
     async def prepare(self, digest_or_name: str) -> AsyncGenerator[Checkpoint, None]:
         names = {f"{preset.name}:{preset.tag}" for preset in await self.presets()}

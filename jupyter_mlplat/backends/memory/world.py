@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 
 from jupyter_mlplat.backends.base import (
@@ -49,6 +49,8 @@ class World:
     blobs: dict[str, list[Package]] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     """The parent of each image that was saved with changes."""
+    retiring: dict[str, tuple[date, str]] = field(default_factory=dict)
+    """The days from which presets (by NAME:TAG) are no longer kept up, and what to take then."""
     pinned: set[str] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
     ends: dict[str, JobState] = field(default_factory=dict)

@@ -33,6 +33,11 @@ export class ImagesModel {
     return (this.images ?? []).filter(image => isBeingSaved(image) && image.instance_id === this._instanceId);
   }
 
+  /** The image of that id, where it is known. */
+  byId(id: string): IImage | undefined {
+    return (this.images ?? []).find(image => image.id === id);
+  }
+
   /** What a job can run on. */
   get forJobs(): IImage[] {
     return (this.images ?? []).filter(image => image.status === 'ACTIVE' && image.services.includes('TRAIN'));

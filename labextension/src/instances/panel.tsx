@@ -3,6 +3,7 @@ import * as React from 'react';
 import { launchIcon } from '@jupyterlab/ui-components';
 import type { IEvent, IInstance } from '../api/models';
 import type { ImagesModel } from '../images/model';
+import { ImageMarks } from '../images/marks';
 import { SavesInProgress } from '../images/progress';
 import { CommandIDs } from '../tokens';
 import { useLoaded, useModel, usePlatform, useTrans } from '../ui/context';
@@ -41,6 +42,11 @@ export function InstancePanel(props: IInstancePanelProps): JSX.Element {
   );
 }
 
+function MarksOf({ id, images }: { id: string; images: ImagesModel }): JSX.Element {
+  useModel(images);
+  return <ImageMarks image={images.byId(id)} />;
+}
+
 function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Element {
   const trans = useTrans();
   const { instance, commands, images, widget } = props;
@@ -58,6 +64,7 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
         {instance.status_message && <p className="mlp-note">{instance.status_message}</p>}
         {starting && <Steps steps={instance.steps} />}
         <Facts instance={instance} commands={commands} />
+        <MarksOf id={instance.image_id} images={images} />
       </section>
       <section>
         <h3>{trans.__('In use now')}</h3>

@@ -1,6 +1,7 @@
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
+import { ImageMarks, marksInShort } from '../images/marks';
 import { useTrans } from '../ui/context';
 import { flavorLabel, formatBytes } from '../ui/format';
 import { said } from '../ui/said';
@@ -109,17 +110,20 @@ function NameField({ draft, invalid, set }: IEditProps): JSX.Element {
 function ImageField({ draft, set, images }: IEditProps & { images: IImage[] }): JSX.Element {
   const trans = useTrans();
   return (
-    <label className="mlp-field mlp-grow">
-      <span>{trans.__('Image')}</span>
-      <HTMLSelect value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
-        {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
-        {images.map(image => (
-          <option key={image.id} value={image.id}>
-            {image.name}:{image.tag}
-          </option>
-        ))}
-      </HTMLSelect>
-    </label>
+    <div className="mlp-grow">
+      <label className="mlp-field">
+        <span>{trans.__('Image')}</span>
+        <HTMLSelect value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
+          {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
+          {images.map(image => (
+            <option key={image.id} value={image.id}>
+              {[`${image.name}:${image.tag}`, ...marksInShort(image, trans)].join(' · ')}
+            </option>
+          ))}
+        </HTMLSelect>
+      </label>
+      <ImageMarks image={images.find(image => image.id === draft.imageId)} />
+    </div>
   );
 }
 
