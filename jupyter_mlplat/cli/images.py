@@ -61,10 +61,11 @@ def list_(
         Column("STATE", lambda row: state(row.status.value)),
         Column("ORIGIN", _origin, long=True, extra=True),
         Column("SIZE", lambda row: size(row.size) if row.size else "-", right=True),
-        Column("UPKEEP", upkeep, long=True),
         Column("CREATED", lambda row: relative(row.created_at), extra=True),
         Column("ID", lambda row: row.id, extra=True),
     ]
+    if any(map(upkeep, found)):
+        columns.insert(4, Column("UPKEEP", upkeep, long=True))
     show_table(found, columns, empty="No image matches.")
 
 

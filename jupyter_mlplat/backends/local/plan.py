@@ -41,6 +41,8 @@ class Plan:
     """With the bytes that stay behind."""
     caches: int = 0
     parent: Snapshot = field(default_factory=Snapshot)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """The paths of the parent that stay as they are, with the reason."""
 
 
 def make_plan(trees: Trees, source: Source) -> Plan:
@@ -49,17 +51,17 @@ def make_plan(trees: Trees, source: Source) -> Plan:
     parent = trees.index(source.parent) if source.parent else Snapshot()
     rules = Rules(excluded=source.exclude)
     staying = stays_out(live.entries, rules)
-    result = _result(live, staying, parent, stays_out(parent.entries, rules))
+    kept = stays_out(parent.entries, rules)
+    result = _result(live, staying, parent, kept)
     left_out = (*((each, 0) for each in live.left_out), *_topmost(staying, live.entries))
-    return Plan(result, _changes(trees, source, parent, result), left_out, live.caches, parent)
+    return Plan(result, _changes(trees, source, parent, result), left_out, live.caches, parent, kept)
 
 
 def look_again(source: Source, before: Plan) -> bool:
     """Whether what goes into the image is still as `before`."""
     live = take(source.environment)
     rules = Rules(excluded=source.exclude)
-    theirs = stays_out(before.parent.entries, rules)
-    return before.result.same_as(_result(live, stays_out(live.entries, rules), before.parent, theirs))
+    return before.result.same_as(_result(live, stays_out(live.entries, rules), before.parent, before.kept))
 
 
 def summary(trees: Trees, source: Source, plan: Plan) -> dict[str, Any]:
