@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
-from jupyter_mlplat.core.text import Rule
+from jupyter_mlplat.core.text import Rule, one_line
 from jupyter_mlplat.flavors.models import Category
 
 ImageName = Annotated[
@@ -98,12 +98,14 @@ class PackageChanges(Model):
 
 def _path_in_image(value: str) -> str:
     path = value.strip("/")
-    if not path or "\0" in path or {"", ".", ".."} & set(path.split("/")):
+    if {"", ".", ".."} & set(path.split("/")):
         raise ValueError("give a path in the image, such as opt/mlplat/env/share/data, without . and ..")
     return path
 
 
-PathInImage = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_path_in_image)]
+PathInImage = Annotated[
+    str, StringConstraints(max_length=4096), AfterValidator(one_line), AfterValidator(_path_in_image)
+]
 """Relative to the image's root."""
 
 

@@ -145,7 +145,7 @@ async def test_a_preview_says_what_will_be_in_the_image(stage: Stage) -> None:
         await stage.images.preview(ALICE, instance.id, SavePreviewRequest())
 
 
-@pytest.mark.parametrize("path", ["", "/", "a/../b", "a//b", "./a", "a\0b"])
+@pytest.mark.parametrize("path", ["", "/", "a/../b", "a//b", "./a", "a\0b", "a\nb", "a\ud800"])
 def test_paths_that_lead_nowhere_are_refused(path: str) -> None:
     with pytest.raises(ValidationError):
         SavePreviewRequest(exclude=[path])

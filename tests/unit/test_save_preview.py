@@ -1,5 +1,6 @@
 """What the preview of a save says is what the image holds afterwards, and nothing else."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -178,6 +179,18 @@ async def test_nothing_new_is_said_to_be_nothing(place: Place, digest: str) -> N
     environment_of(place, digest)
     preview = await place.images.preview(save_spec(digest))
     assert (preview.files, preview.size, preview.removed, preview.folders) == (0, 0, 0, ())
+
+
+async def test_names_that_are_no_text_can_be_told_all_the_same(place: Place, digest: str) -> None:
+    environment = environment_of(place, digest)
+    for name in (b"share-\xff", b"link-\xff"):
+        (environment / os.fsdecode(name)).mkdir()
+    (environment / os.fsdecode(b"share-\xff/file")).write_text("1")
+    (environment / os.fsdecode(b"link-\xff/out")).symlink_to("/etc")
+    preview = await place.images.preview(save_spec(digest))
+    told = [one.path for one in (*preview.folders, *preview.left_out)]
+    assert f"{PREFIX}/share-\ufffd" in told and f"{PREFIX}/link-\ufffd/out" in told
+    assert "\n".join(told).encode()
 
 
 def test_folders_are_told_apart_by_package_and_do_not_overlap() -> None:

@@ -68,17 +68,22 @@ def summary(trees: Trees, source: Source, plan: Plan) -> dict[str, Any]:
     """The plan in short, as JSON: paths are those in the image, sizes bytes."""
     changed = [(f"{PREFIX}/{path}", entry) for path, entry in plan.changes.changed.items()]
     files = {entry.inode: (path, entry.size) for path, entry in reversed(changed) if entry.kind == "f"}
-    left_out = [(size, f"{PREFIX}/{each.path}", each.reason) for each, size in plan.left_out]
+    left_out = [(size, f"{PREFIX}/{readable(each.path)}", each.reason) for each, size in plan.left_out]
     left_out += [(0, f"{PREFIX}/**/__pycache__", COMPILED)] * bool(plan.caches)
     return {
         "files": len(files),
         "size": plan.changes.size,
         "removed": len(plan.changes.gone),
         "packages": packages(trees, source, plan),
-        "folders": biggest(files.values()),
+        "folders": [each._replace(path=readable(each.path)) for each in biggest(files.values())],
         "left_out": sorted(left_out, reverse=True)[:SHOWN],
         "left_out_count": len(left_out),
     }
+
+
+def readable(path: str) -> str:
+    """A path as text that can be sent: names of files need not be UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def packages(trees: Trees, source: Source, plan: Plan) -> tuple[Package, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_mlplat.backends.local import interpreter
 from jupyter_mlplat.backends.local.packages import Package
-from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages
+from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages, readable
 from jupyter_mlplat.backends.local.snapshot import LEADS_OUT, PREFIX, members, take
 from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.errors import BackendFailure, Conflict
@@ -211,7 +211,7 @@ def _wait_until_still(environment: Path, meter: Meter, path: str) -> None:
 
 def _left_out(plan: Plan) -> str:
     """What is said of links that an image cannot hold."""
-    links = sorted(each.path for each, _ in plan.left_out if each.reason == LEADS_OUT)
+    links = sorted(readable(each.path) for each, _ in plan.left_out if each.reason == LEADS_OUT)
     if not links:
         return ""
     more = f" and {len(links) - 3} more" if len(links) > 3 else ""
