@@ -191,6 +191,7 @@ class ClusterPlatform:
             "HUB_API_TOKEN": self._secrets["platform"],
             "HUB_SECRET": self._secrets["hub"],
             "ADMINS": json.dumps([ADMIN]),
+            "INSTANCE_QUOTA": "100",
             "FLAVOR_CATALOG": str(self.folder / "flavors.toml"),
             **{f"KUBERNETES_{name}": value for name, value in self._back_end_variables().items()},
         }

@@ -11,7 +11,7 @@ from benchmarks.cluster_stage import ClusterPlatform, Place, plain_kube_hub, vol
 from benchmarks.kubectl import namespace, users_image
 from benchmarks.table import Figure, show
 
-NAMES = ("start", "switch", "job", "save", "together", "list")
+NAMES = ("start", "switch", "job", "save", "together", "many", "list")
 
 
 def main() -> None:
@@ -32,6 +32,8 @@ def _figures(folder: Path, rounds: int, only: list[str]) -> Iterator[Figure]:
         yield asyncio.run(saving.save(folder / "save", min(rounds, 3)))
     if "together" in only:
         yield fleet.together(folder / "together")
+    if "many" in only:
+        yield from fleet.many(folder / "many")
     if "list" in only:
         yield from scale.lists(folder / "list")
 

@@ -106,11 +106,11 @@ def _row(number: int, image: images.ImageRow) -> InstanceRow:
     )
 
 
-async def list_seconds(stage: Stage, limit: int, rounds: int) -> list[float]:
+async def list_seconds(client: httpx.AsyncClient, limit: int, rounds: int) -> list[float]:
     took = []
     for _ in range(rounds):
         began = time.monotonic()
-        (await stage.client.get("/instances", params={"limit": limit})).raise_for_status()
+        (await client.get("/instances", params={"limit": limit})).raise_for_status()
         took.append(time.monotonic() - began)
     return took
 
@@ -143,7 +143,8 @@ async def event_seconds(stage: Stage, rounds: int) -> list[float]:
     """From a request to its event at each open page of its owner; the other pages wait for events of other people."""
     heard: asyncio.Queue[float] = asyncio.Queue()
     ready: asyncio.Queue[None] = asyncio.Queue()
-    listeners = [asyncio.create_task(_listen(stage, f"user{n % PEOPLE}", ready, heard)) for n in range(STREAMS)]
+    people = [_of(f"user{n % PEOPLE}") for n in range(STREAMS)]
+    listeners = [asyncio.create_task(listen(stage.client, person, ready, heard)) for person in people]
     for _ in listeners:
         await ready.get()
     took = []
@@ -161,8 +162,11 @@ async def event_seconds(stage: Stage, rounds: int) -> list[float]:
     return took
 
 
-async def _listen(stage: Stage, user: str, ready: asyncio.Queue[None], heard: asyncio.Queue[float]) -> None:
-    async with stage.client.stream("GET", "/events", headers=_of(user)) as answer:
+async def listen(
+    client: httpx.AsyncClient, headers: dict[str, str], ready: asyncio.Queue[None], heard: asyncio.Queue[float]
+) -> None:
+    """Be an open page: tell when the stream of events has begun, and when something has changed."""
+    async with client.stream("GET", "/events", headers=headers) as answer:
         async for line in answer.aiter_lines():
             if line == "event: hello":
                 ready.put_nowait(None)
@@ -218,26 +222,28 @@ async def _measure(name: str, folder: Path, url: str | None, rounds: int, tell: 
     async with served(folder, url) as stage:
         await populate(stage)
         tell(await _listed(name, stage, rounds))
-        tell(_timed(f"{name}: list, 500 a page", await list_seconds(stage, 500, rounds), 0.3))
+        tell(timed(f"{name}: list, 500 a page", await list_seconds(stage.client, 500, rounds), 0.3))
         share = await idle_share(20)
-        tell(_plain(f"{name}: {INSTANCES:,} instances at rest", f"{share:.1%} of a core", "≤ 25 %", share <= 0.25))
-        tell(_timed(f"{name}: POST to RUNNING beside them", await start_seconds(stage, max(5, rounds // 5)), 1))
-        tell(_timed(f"{name}: commit to {STREAMS} streams", await event_seconds(stage, rounds), 1))
+        tell(plain(f"{name}: {INSTANCES:,} instances at rest", f"{share:.1%} of a core", "≤ 25 %", share <= 0.25))
+        tell(timed(f"{name}: POST to RUNNING beside them", await start_seconds(stage, max(5, rounds // 5)), 1))
+        tell(timed(f"{name}: commit to {STREAMS} streams", await event_seconds(stage, rounds), 1))
         took = await busy_seconds(stage)
-        tell(_plain(f"{name}: all {INSTANCES:,} started anew", f"{took:.0f} s", "≤ 60 s", took <= 60))
+        tell(plain(f"{name}: all {INSTANCES:,} started anew", f"{took:.0f} s", "≤ 60 s", took <= 60))
 
 
 async def _listed(name: str, stage: Stage, rounds: int) -> Figure:
-    return _timed(f"{name}: list, 50 of {INSTANCES:,} instances", await list_seconds(stage, 50, rounds), 0.1)
+    return timed(f"{name}: list, 50 of {INSTANCES:,} instances", await list_seconds(stage.client, 50, rounds), 0.1)
 
 
-def _timed(what: str, took: list[float], reach: float) -> Figure:
+def timed(what: str, took: list[float], reach: float) -> Figure:
+    """A figure whose 95th percentile is to be at most `reach` seconds."""
     p95 = _percentile(took, 95)
     words = f"p50 {statistics.median(took) * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
     return Figure(what, words, "none", "", f"p95 ≤ {reach * 1000:.0f} ms", p95 <= reach)
 
 
-def _plain(what: str, ours: str, reach: str, reached: bool) -> Figure:
+def plain(what: str, ours: str, reach: str, reached: bool) -> Figure:
+    """A figure without a peer."""
     return Figure(what, ours, "none", "", reach, reached)
 
 
