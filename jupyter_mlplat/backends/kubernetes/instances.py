@@ -135,14 +135,16 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
     async def _clear(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         """Remove an earlier pod that is over, leaving or lost; one that lives is left to be adopted."""
         name = names.pod_name(spec.instance_id)
+        if (pod := self._world.pod(name)) is None:
+            return
+        lost = self._removal.lost_since(pod)
         async for why in self._removal.held(name):
             yield Checkpoint(why, event="NodeLost", step=StepName.PREPARE_STORAGE)
-        pod = self._world.pod(name)
-        if pod is None:
-            return
-        if lost := self._removal.lost_since(pod):
+        if (pod := self._world.pod(name)) is not None:
+            lost = self._removal.lost_since(pod)
+        if lost:
             yield Checkpoint(f"Started elsewhere: {lost}", event="NodeLost", step=StepName.PREPARE_STORAGE)
-        if lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]:
+        if pod is not None and (lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]):
             await self._removal.remove(name)
 
     async def _correct_hub(self, spec: InstanceSpec) -> None:
