@@ -1,6 +1,5 @@
 """What of the cluster is free, by value."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -111,11 +110,9 @@ def test_a_pod_that_is_being_made_smaller_still_takes_what_it_was_given() -> Non
     assert requested(found) == {"cpu": 2.0}
 
 
-def test_a_node_is_silent_after_the_grace_period_only_where_its_kubelet_says_nothing() -> None:
-    at, grace = datetime(2026, 1, 1, 0, 1, tzinfo=UTC), timedelta(seconds=60)
-    assert nodes.is_silent(node(ready="Unknown"), at, grace)
-    assert not nodes.is_silent(node(ready="Unknown"), at - timedelta(seconds=1), grace)
-    assert not nodes.is_silent(node(ready="False"), at, grace)
+def test_a_node_is_silent_only_where_its_kubelet_says_nothing() -> None:
+    assert nodes.is_silent(node(ready="Unknown"))
+    assert not nodes.is_silent(node(ready="False"))
 
 
 def test_a_kubelet_that_never_said_its_port_has_the_usual_one() -> None:

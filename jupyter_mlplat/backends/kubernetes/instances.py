@@ -91,7 +91,7 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         pod = self._world.pod(names.pod_name(spec.instance_id))
         if pod is None:
             return Observation(ServerState.GONE, self._why_gone(spec))
-        if lost := self._removal.lost_since(pod):
+        if lost := await self._removal.lost(pod):
             return Observation(ServerState.GONE, lost)
         if diagnosis.has_ended(pod):
             return Observation(ServerState.GONE, Start(spec, self._world, self._settings).ending(pod))
@@ -137,11 +137,11 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         name = names.pod_name(spec.instance_id)
         if (pod := self._world.pod(name)) is None:
             return
-        lost = self._removal.lost_since(pod)
+        lost = await self._removal.lost(pod)
         async for why in self._removal.held(name):
             yield Checkpoint(why, event="NodeLost", step=StepName.PREPARE_STORAGE)
         if (pod := self._world.pod(name)) is not None:
-            lost = self._removal.lost_since(pod)
+            lost = await self._removal.lost(pod)
         if lost:
             yield Checkpoint(f"Started elsewhere: {lost}", event="NodeLost", step=StepName.PREPARE_STORAGE)
         if pod is not None and (lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]):

@@ -154,6 +154,7 @@ class KubernetesJobs(KeptJobs):
         if known is None:
             return Verdict(JobState.ABSENT)
         pods = pods_of_nodes(self._pods_of(job_id, attempt), known.nodes)
+        lost = {_uid(pod): await self._removal.lost(pod) for pod in pods if pod is not None}
         nodes = await asyncio.to_thread(
             lambda: [_view(Node(folder, number), pod, attempt) for number, pod in enumerate(pods)]
         )
@@ -164,7 +165,7 @@ class KubernetesJobs(KeptJobs):
             known.memory,
             datetime.now(UTC),
             self._settings.start_timeout,
-            self._removal.lost_since,
+            lambda pod: lost[_uid(pod)],
             self._disruptions.cause(name_of(job_id, attempt)),
         )
         return judge(situation)
@@ -187,7 +188,7 @@ class KubernetesJobs(KeptJobs):
         if (name := name_of(job_id, attempt)) in self._jobs.objects:
             await self._cluster.delete(self._path("jobs", name), propagation="Background")
         for pod in self._pods_of(job_id, attempt):
-            if self._removal.lost_since(pod):
+            if self._removal.seems_lost(pod):
                 await self._cluster.delete(self._path("pods", _name(pod)), grace_seconds=0)
 
     def _refused_pods(self, name: str) -> list[str]:
@@ -211,7 +212,7 @@ class KubernetesJobs(KeptJobs):
 
     async def _end(self, pod: Json, waited: float) -> None:
         path = self._path("pods", _name(pod))
-        if self._removal.lost_since(pod) or waited > STOP_SECONDS:
+        if self._removal.seems_lost(pod) or waited > STOP_SECONDS:
             await self._cluster.delete(path, grace_seconds=0)
         elif "deletionTimestamp" not in pod["metadata"]:
             await self._cluster.delete(path)
@@ -314,6 +315,10 @@ def _selector(job_id: str) -> str:
 
 def _name(item: Json) -> str:
     return str(item["metadata"]["name"])
+
+
+def _uid(item: Json) -> str:
+    return str(item["metadata"]["uid"])
 
 
 def _slim(item: Json) -> Json:

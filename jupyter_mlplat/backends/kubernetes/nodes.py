@@ -1,6 +1,6 @@
 """Nodes: which are alive, which are known to be dead."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -15,18 +15,9 @@ def is_ready(node: Json) -> bool:
     return _ready(node).get("status") == "True"
 
 
-def silent_since(node: Json) -> datetime | None:
-    """Since when nothing has been heard of the node; None where its kubelet speaks, ready or not."""
-    condition = _ready(node)
-    if condition.get("status") != "Unknown":
-        return None
-    return moment(condition["lastTransitionTime"])
-
-
-def is_silent(node: Json, now: datetime, grace: timedelta) -> bool:
-    """Whether a node has not been heard of for `grace`."""
-    since = silent_since(node)
-    return since is not None and now - since >= grace
+def is_silent(node: Json) -> bool:
+    """Whether the cluster hears nothing of the node; one whose kubelet speaks may be ready or not."""
+    return bool(_ready(node).get("status") == "Unknown")
 
 
 def known_dead(node: Json) -> bool:

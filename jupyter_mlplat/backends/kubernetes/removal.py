@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_mlplat.backends.kubernetes import nodes
@@ -25,28 +24,41 @@ class Removal:
 
     def __init__(self, cluster: Cluster, world: World, settings: KubernetesSettings) -> None:
         self._cluster, self._world, self._settings = cluster, world, settings
-        self._missing: dict[str, datetime] = {}
+        self._unheard: dict[str, float] = {}
 
-    def lost_since(self, pod: Json) -> str | None:
-        """Why a pod counts as lost: its node is gone, declared dead, or silent for longer than the grace period."""
-        name = pod["spec"].get("nodeName")
+    async def lost(self, pod: Json) -> str | None:
+        """Why a pod counts as lost, None where it does not. BackendFailure while the API server is away.
+
+        It is asked once more: what was seen of a node may be old, as the API server may have been away itself.
+        """
+        if (why := self.seems_lost(pod)) is None:
+            return None
+        node = await self._node(pod["spec"]["nodeName"])
+        return why if node is None or nodes.known_dead(node) or nodes.is_silent(node) else None
+
+    def seems_lost(self, pod: Json, now: float | None = None) -> str | None:
+        """The same, from what was seen last: its node is declared dead, or not heard of in the grace period.
+
+        That counts from when we learned of it (`now` is of the monotonic clock), not from the node's own condition:
+        the cluster may have written that long before it could tell anybody.
+        """
+        name, now = pod["spec"].get("nodeName"), now or time.monotonic()
         if not name:
             return None
-        node, now = self._world.nodes.objects.get(name), datetime.now(UTC)
-        if node is None:
-            # the watch of the nodes may be a little behind that of the pods
-            missing = now - self._missing.setdefault(name, now)
-            return f"its node {name} is gone" if missing >= self._settings.node_grace else None
-        self._missing.pop(name, None)
-        if nodes.known_dead(node):
+        node = self._world.nodes.objects.get(name)
+        if node is not None and nodes.known_dead(node):
             return f"its node {name} is out of service"
-        silent = nodes.is_silent(node, now, self._settings.node_grace)
-        return f"its node {name} does not answer any more" if silent else None
+        if node is not None and not nodes.is_silent(node):
+            self._unheard.pop(name, None)
+            return None
+        if now - self._unheard.setdefault(name, now) < self._settings.node_grace.total_seconds():
+            return None
+        return f"its node {name} is gone" if node is None else f"its node {name} does not answer any more"
 
     async def held(self, pod_name: str) -> AsyncGenerator[str, None]:
         """Why a lost pod cannot be ended yet, each reason once; until it can, or is lost no more."""
         said = ""
-        while (pod := self._world.pod(pod_name)) is not None and self.lost_since(pod):
+        while (pod := self._world.pod(pod_name)) is not None and await self.lost(pod):
             if (why := await self._why_held(pod["spec"]["nodeName"])) is None:
                 return
             if why != said:
@@ -70,7 +82,7 @@ class Removal:
 
     async def _ask(self, pod_name: str, pod: Json) -> None:
         grace: int | None = None
-        if self.lost_since(pod):
+        if await self.lost(pod):
             if why := await self._why_held(pod["spec"]["nodeName"]):
                 raise BackendFailure(why)
             grace = 0
@@ -84,8 +96,8 @@ class Removal:
 
     async def _why_held(self, name: str) -> str | None:
         """What speaks against taking the pods of a lost node for ended, None where nothing does."""
-        found = (await self._cluster.get(f"{CORE}/nodes", fieldSelector=f"metadata.name={name}"))["items"]
-        if not found or nodes.known_dead(node := found[0]):
+        node = await self._node(name)
+        if node is None or nodes.known_dead(node):
             return None
         if await _answers(*nodes.kubelet_address(node)):
             return (
@@ -94,6 +106,11 @@ class Removal:
         if self._settings.storage_fences:
             return None
         return f"Node {name} does not answer any more, and its pods may still write into the work folder. {UNTIL}"
+
+    async def _node(self, name: str) -> Json | None:
+        """The node as it is now."""
+        found = await self._cluster.get(f"{CORE}/nodes", fieldSelector=f"metadata.name={name}")
+        return next(iter(found["items"]), None)
 
 
 async def _wait(changed: asyncio.Event) -> None:
