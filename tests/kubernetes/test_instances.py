@@ -482,6 +482,21 @@ async def test_an_instance_is_started_elsewhere_once_its_silent_node_cannot_writ
         stage.instances = before
 
 
+async def test_a_start_on_a_node_that_falls_silent_goes_on_elsewhere(stage: Stage) -> None:
+    instances = with_settings(stage, node_grace=SOON, storage_fences=True)
+    stage.instances, before = instances, stage.instances
+    spec = stage.spec("i-silent")
+    try:
+        async with _silent_node(stage, NOBODYS_ADDRESS) as node:
+            uid = await _stranded(stage, spec, node)
+            await stage.start(spec)
+            assert await stage.uid(spec) != uid
+            assert await stage.reachable(spec)
+    finally:
+        await stage.remove(spec)
+        stage.instances = before
+
+
 async def test_the_watch_finds_its_way_after_a_lost_connection(stage: Stage, one: InstanceSpec) -> None:
     pod = await stage.pod(one)
     assert pod

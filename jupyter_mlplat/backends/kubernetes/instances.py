@@ -64,6 +64,7 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
                     changed.clear()
                     for checkpoint in start.look():
                         yield checkpoint
+                    await self._check_node(spec)
                     await _first_of(asked, changed)
             await self._started(spec, asked, start)
         finally:
@@ -146,6 +147,14 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
             yield Checkpoint(f"Started elsewhere: {lost}", event="NodeLost", step=StepName.PREPARE_STORAGE)
         if pod is not None and (lost or diagnosis.has_ended(pod) or "deletionTimestamp" in pod["metadata"]):
             await self._removal.remove(name)
+            # It may be waiting for that very pod to come up.
+            await self._hub.stop(spec.owner, spec.instance_id)
+
+    async def _check_node(self, spec: InstanceSpec) -> None:
+        """BackendFailure where the pod's node is lost while it starts; the next try begins with that."""
+        pod = self._world.pod(names.pod_name(spec.instance_id))
+        if pod is not None and (lost := await self._removal.lost(pod)):
+            raise BackendFailure(f"The instance was lost while it started: {lost}.")
 
     async def _correct_hub(self, spec: InstanceSpec) -> None:
         """Where the pod is gone and the Hub has not noticed yet, it would say that the server is up already."""
