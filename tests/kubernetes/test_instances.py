@@ -441,11 +441,16 @@ async def _move(stage: Stage, node: str, address: str) -> None:
     await stage.cluster.patch(f"/api/v1/nodes/{node}/status", {"status": status})
 
 
-async def _stranded(stage: Stage, spec: InstanceSpec, node: str) -> str:
-    """A pod of the instance on that node, which seems to run; its uid."""
+async def _placed(stage: Stage, spec: InstanceSpec, node: str) -> Json:
+    """A pod of the instance on that node, which nobody starts there."""
     pod = stage.instances.launch(spec).pod
     pod["spec"]["nodeName"] = node
-    made = await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
+    return await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
+
+
+async def _stranded(stage: Stage, spec: InstanceSpec, node: str) -> str:
+    """A pod of the instance on that node, which seems to run; its uid."""
+    made = await _placed(stage, spec, node)
     state = {"running": {"startedAt": made["metadata"]["creationTimestamp"]}}
     container = {"name": "notebook", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": state}
     status = {"phase": "Running", "podIP": "10.255.255.1", "containerStatuses": [container]}
@@ -488,9 +493,9 @@ async def test_a_start_on_a_node_that_falls_silent_goes_on_elsewhere(stage: Stag
     spec = stage.spec("i-silent")
     try:
         async with _silent_node(stage, NOBODYS_ADDRESS) as node:
-            uid = await _stranded(stage, spec, node)
+            placed = await _placed(stage, spec, node)
             await stage.start(spec)
-            assert await stage.uid(spec) != uid
+            assert await stage.uid(spec) != placed["metadata"]["uid"]
             assert await stage.reachable(spec)
     finally:
         await stage.remove(spec)
