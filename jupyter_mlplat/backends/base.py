@@ -108,8 +108,11 @@ class InstanceBackend(ABC):
         """How the Hub starts this instance's server (pure: looks nothing up)."""
 
     @abstractmethod
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
-        """Which flavors can be had now, in the order given; sold out ones with the reason."""
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:
+        """Which flavors can be had now, in the order given; sold out ones with the reason.
+
+        To an instance that is `switching` what it has itself counts as free.
+        """
 
 
 class LiveResize(ABC):

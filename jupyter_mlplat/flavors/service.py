@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.errors import InvalidInput, SoldOut
 from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
 
@@ -13,7 +14,7 @@ from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
 class Capacity(Protocol):
     """What knows which flavors can be had now (a back end)."""
 
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]: ...
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]: ...
 
 
 def read_catalog(path: Path | None = None) -> list[Flavor]:
@@ -32,9 +33,9 @@ class FlavorService:
         self._catalog = {flavor.id: flavor for flavor in catalog}
         self._capacity = capacity
 
-    async def offers(self) -> list[FlavorOffer]:
-        """The whole catalogue in its order, each flavor with whether and why not it can be had."""
-        return await self._capacity.offers(list(self._catalog.values()))
+    async def offers(self, switching: InstanceSpec | None = None) -> list[FlavorOffer]:
+        """The whole catalogue in its order, each flavor with whether and why not it can be had (by that instance)."""
+        return await self._capacity.offers(list(self._catalog.values()), switching)
 
     def get(self, flavor_id: str) -> Flavor:
         """The flavor of that id; InvalidInput where the catalogue has none."""
@@ -44,11 +45,11 @@ class FlavorService:
             known = ", ".join(self._catalog)
             raise InvalidInput(f"There is no flavor {flavor_id!r}. Choose one of: {known}.") from None
 
-    async def available(self, flavor_id: str | None) -> Flavor:
+    async def available(self, flavor_id: str | None, switching: InstanceSpec | None = None) -> Flavor:
         """The flavor of that id, or the first that can be had; SoldOut with the reason where it cannot be had."""
         if flavor_id is None:
             return await self._default()
-        (offer,) = await self._capacity.offers([self.get(flavor_id)])
+        (offer,) = await self._capacity.offers([self.get(flavor_id)], switching)
         if offer.sold_out:
             raise SoldOut(f"Flavor {flavor_id} cannot be had now: {offer.reason}. Choose another flavor.")
         return self.get(flavor_id)

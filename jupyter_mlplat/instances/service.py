@@ -168,8 +168,9 @@ class InstanceService:
             raise InvalidInput("Say what to switch to: a flavor, an image, or both.")
         async with self.database.read() as session:
             row = await self._row(session, actor, "instance:switch", instance_id)
-            same = wanted.flavor == row.flavor
-        flavor = None if wanted.flavor is None or same else await self.flavors.available(wanted.flavor)
+        flavor = None
+        if wanted.flavor is not None and wanted.flavor != row.flavor:
+            flavor = await self.flavors.available(wanted.flavor, spec_of(row, self.flavors.get(row.flavor)))
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:switch", instance_id)
             _refuse_while_saving(row)
@@ -192,7 +193,7 @@ class InstanceService:
         async with self.database.read() as session:
             row = await self._row(session, actor, "instance:read", instance_id)
         current = self.flavors.get(row.flavor)
-        return [self._choice(row, current, offer) for offer in await self.flavors.offers()]
+        return [self._choice(row, current, offer) for offer in await self.flavors.offers(spec_of(row, current))]
 
     async def redeem(self, permit: str) -> ServerLaunch:
         """Trade a permit for how to start its instance's server. Each permit is good once; the Hub alone may ask."""

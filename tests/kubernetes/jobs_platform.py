@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from jupyter_mlplat import app
 from jupyter_mlplat.backends import choose
-from jupyter_mlplat.backends.base import Checkpoint, PresetImage
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, PresetImage
 from jupyter_mlplat.backends.choose import Backends
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
@@ -25,7 +25,7 @@ from jupyter_mlplat.jobs.tokens import JobTokens
 class AnyFlavor(MemoryInstances):
     """Offers everything: what there is not is for the cluster to say."""
 
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:
         return [FlavorOffer(**flavor.model_dump()) for flavor in flavors]
 
 

@@ -23,6 +23,7 @@ KINDS = {Category.GPU: "GPU", Category.ASCEND: "Ascend NPU"}
 class Place:
     """A node that takes new pods: what it can give in all, and what of that is free (cores, bytes, devices, pods)."""
 
+    node: str
     labels: Mapping[str, str]
     taints: tuple[Json, ...]
     total: Amounts
@@ -110,7 +111,8 @@ def _place(node: Json, taken: Amounts) -> Place:
     total.setdefault("cpu", 0.0)
     total.setdefault("memory", 0.0)
     free = {name: amount - taken.get(name, 0.0) for name, amount in total.items()}
-    return Place(node["metadata"].get("labels") or {}, tuple(node["spec"].get("taints") or ()), total, free)
+    metadata, taints = node["metadata"], tuple(node["spec"].get("taints") or ())
+    return Place(metadata["name"], metadata.get("labels") or {}, taints, total, free)
 
 
 def _takes_pods(node: Json) -> bool:

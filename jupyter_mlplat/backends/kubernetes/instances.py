@@ -112,10 +112,21 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         manifest = build_pod(spec, self._settings, console=self._console)
         return ServerLaunch(instance_id=spec.instance_id, owner=spec.owner, pod=manifest)
 
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:
         await self._world.synced()
-        found = places(self._world.nodes.objects.values(), self._world.pods.objects.values())
-        return [offer(flavor, found, self._settings) for flavor in flavors]
+        own = self._world.pod(names.pod_name(switching.instance_id)) if switching else None
+        pods = [pod for pod in self._world.pods.objects.values() if pod is not own]
+        found = places(self._world.nodes.objects.values(), pods)
+        here = [place for place in found if own and place.node == own["spec"].get("nodeName")]
+        return [
+            # a pod that is resized stays where it is
+            offer(flavor, here if self._resizes(switching, own, flavor) else found, self._settings)
+            for flavor in flavors
+        ]
+
+    def _resizes(self, switching: InstanceSpec | None, pod: Json | None, flavor: Flavor) -> bool:
+        running = pod is not None and diagnosis.is_running(pod)
+        return running and switching is not None and self.can_resize(switching.flavor, flavor)
 
     def can_resize(self, old: Flavor, new: Flavor) -> bool:
         """CPU and memory of a pod can change while it runs; devices and architecture cannot."""

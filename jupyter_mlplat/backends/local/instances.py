@@ -152,8 +152,9 @@ class LocalInstances(InstanceBackend, LiveResize):
             memory_bytes=spec.flavor.memory_mib * MIB,
         )
 
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
-        taken = await asyncio.to_thread(self._taken)
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:
+        own = self._folder(switching.instance_id) / "runtime.json" if switching else None
+        taken = await asyncio.to_thread(self._taken, own)
         return [this_machine().offer(flavor, taken) for flavor in flavors]
 
     def can_resize(self, old: Flavor, new: Flavor) -> bool:

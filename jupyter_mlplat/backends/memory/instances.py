@@ -66,7 +66,7 @@ class MemoryInstances(InstanceBackend, LiveResize):
     def launch(self, spec: InstanceSpec) -> ServerLaunch:
         return ServerLaunch(spec.instance_id, spec.owner)
 
-    async def offers(self, flavors: Sequence[Flavor]) -> list[FlavorOffer]:
+    async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:
         return [_offer(flavor) for flavor in flavors]
 
     def can_resize(self, old: Flavor, new: Flavor) -> bool:
