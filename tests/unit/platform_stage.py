@@ -1,7 +1,7 @@
 """The platform's services and reconcilers on a database file and the memory back end, without HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -166,6 +166,10 @@ class Stage:
         """All audit records, oldest first."""
         async with self.database.read() as session:
             return (await audit.find(session, AuditFilter(limit=500), None)).data[::-1]
+
+
+Opened = Callable[..., Stage]
+"""Makes stages, each with a database of its own."""
 
 
 async def pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:

@@ -1,13 +1,11 @@
 """The catalogue: what is said of an image, how it is found, what it stands on, who uses it."""
 
-from collections.abc import AsyncIterator, Callable
 from datetime import date
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from platform_stage import ADMIN, ALICE, BOB, Stage
+from platform_stage import ADMIN, ALICE, BOB, Opened, Stage
 from sqlalchemy import delete
 
 from jupyter_mlplat.backends.memory import MemoryImages, digest_of
@@ -25,30 +23,13 @@ from jupyter_mlplat.images.models import (
     Visibility,
 )
 from jupyter_mlplat.instances.models import InstanceCreate
-from jupyter_mlplat.testing.postgresql import FreshDatabase
 
-Opened = Callable[..., Stage]
 EINOPS = Package(name="einops", version="0.8.1")
 NEWER_PIP = Package(name="pip", version="26.0")
 
 
 class PresetsMadeAnew(MemoryImages):
     edition = ("anew",)
-
-
-@pytest.fixture
-async def stages(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Opened]:
-    opened: list[Stage] = []
-
-    def build(**parts: type) -> Stage:
-        folder = tmp_path / str(len(opened))
-        folder.mkdir()
-        opened.append(Stage(folder, fresh_database(folder), **parts))
-        return opened[-1]
-
-    yield build
-    for stage in opened:
-        await stage.database.close()
 
 
 async def saved(stage: Stage, tag: str, *packages: Package, image_id: str | None = None) -> Image:

@@ -1,12 +1,11 @@
 """Instances and images reach the state that they should, whatever fails and wherever the platform is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import product
-from pathlib import Path
 
 import pytest
-from platform_stage import ALICE, Stage
+from platform_stage import ALICE, Opened, Stage
 
 from jupyter_mlplat.backends import memory
 from jupyter_mlplat.backends.base import InstanceSpec
@@ -23,25 +22,8 @@ from jupyter_mlplat.instances.models import (
     Target,
 )
 from jupyter_mlplat.instances.reconcile import Action, next_action
-from jupyter_mlplat.testing.postgresql import FreshDatabase
 
-Opened = Callable[..., Stage]
 EINOPS = Package(name="einops", version="0.8.1")
-
-
-@pytest.fixture
-async def stages(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Opened]:
-    opened: list[Stage] = []
-
-    def build(**parts: type) -> Stage:
-        folder = tmp_path / str(len(opened))
-        folder.mkdir()
-        opened.append(Stage(folder, fresh_database(folder), **parts))
-        return opened[-1]
-
-    yield build
-    for stage in opened:
-        await stage.database.close()
 
 
 async def now(stage: Stage, instance: Instance) -> Instance:

@@ -1,12 +1,11 @@
 """Jobs reach the phase that they should, whatever fails and wherever the platform is killed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from platform_stage import ALICE, BOB, Stage
+from platform_stage import ALICE, BOB, Opened, Stage
 
 from jupyter_mlplat.backends import memory
 from jupyter_mlplat.backends.base import Checkpoint, JobObservation, JobSpec, JobState
@@ -16,29 +15,11 @@ from jupyter_mlplat.jobs import reconcile, sweep
 from jupyter_mlplat.jobs.models import FINAL, Job, Phase
 from jupyter_mlplat.jobs.reconcile import Action, next_action
 from jupyter_mlplat.jobs.store import Target
-from jupyter_mlplat.testing.postgresql import FreshDatabase
-
-Opened = Callable[..., Stage]
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "WATCH_SECONDS", 0.001)
-
-
-@pytest.fixture
-async def stages(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[Opened]:
-    opened: list[Stage] = []
-
-    def build(**parts: type) -> Stage:
-        folder = tmp_path / str(len(opened))
-        folder.mkdir()
-        opened.append(Stage(folder, fresh_database(folder), **parts))
-        return opened[-1]
-
-    yield build
-    for stage in opened:
-        await stage.database.close()
 
 
 async def ended(stage: Stage, **fields: object) -> Job:
