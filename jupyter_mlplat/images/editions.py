@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.core.package_name import package_key
 from jupyter_mlplat.db.base import Base
-from jupyter_mlplat.images.models import Layer, Package, package_key
+from jupyter_mlplat.images.models import Layer, Package
 
 CHAIN_LIMIT = 100
 

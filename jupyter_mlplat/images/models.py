@@ -1,6 +1,5 @@
 """Images: preset, saved from an instance, or registered. An image never changes once it is ACTIVE."""
 
-import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
+from jupyter_mlplat.core.package_name import package_key
 from jupyter_mlplat.core.text import Rule, one_line
 from jupyter_mlplat.flavors.models import Category
 
@@ -66,11 +66,6 @@ class Package(Model):
     def key(self) -> str:
         """The name as package indexes compare it."""
         return package_key(self.name)
-
-
-def package_key(name: str) -> str:
-    """The spelling of a package's name that all its spellings share (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class Layer(Model):

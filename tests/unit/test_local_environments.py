@@ -18,6 +18,7 @@ from jupyter_mlplat.backends.local.relocation import relocate_kernel, relocate_s
 from jupyter_mlplat.backends.local.snapshot import compare, same_files, take
 from jupyter_mlplat.backends.local.upkeep import compile_modules
 from jupyter_mlplat.errors import AlreadyExists, Conflict, NotFound
+from jupyter_mlplat.oci.disk import locked
 from jupyter_mlplat.oci.manifest import digest_of
 
 RELOCATED = b"#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''\n"
@@ -190,6 +191,24 @@ async def test_a_killed_preparation_starts_clean(environments, digest, tmp_path)
     await environments.prepare(digest)
     assert not left.exists()
     assert not (environments.trees.environment(digest) / "junk").exists()
+
+
+async def test_an_unpacking_given_up_leaves_nothing(environments, digest):
+    steps = environments.unpack(digest)
+    await anext(steps)
+    await steps.aclose()
+    assert not list(environments.trees.root.glob("*.partial"))
+    await environments.prepare(digest)
+
+
+def test_half_made_trees_go_at_the_start_unless_somebody_makes_them(environments, digest, tmp_path):
+    left, under_way = (environments.trees.root / f"{name * 64}.partial" for name in "ab")
+    for partial in (left, under_way):
+        (partial / "env").mkdir(parents=True)
+    with locked(under_way.with_suffix(".lock")):
+        Environments(tmp_path / "data", background=False)
+    assert not left.exists()
+    assert under_way.exists()
 
 
 async def test_collecting_removes_unused_trees_only(environments, digest, tmp_path):

@@ -19,8 +19,6 @@ from jupyter_mlplat.errors import MlplatError
 WORKER = "jupyter_mlplat.backends.local.worker"
 
 _LONGEST_LINE = 1 << 26
-_GOOD_ORDER = 10.0
-"""Seconds that work which nobody wants any more has to clear away what it made."""
 
 Result = dict[str, Any]
 
@@ -28,7 +26,8 @@ Result = dict[str, Any]
 async def apart(verb: str, **arguments: str | Path) -> AsyncGenerator[Checkpoint | Result, None]:
     """Progress in bytes, then what the work came to. Raises what the work raised.
 
-    Closed or cancelled, it returns when the work has ended.
+    Closed or cancelled, it kills the work and returns when that has ended; what was half made is the caller's to clear
+    away.
     """
     described = json.dumps(arguments, default=os.fspath)
     process = await asyncio.create_subprocess_exec(
@@ -45,7 +44,10 @@ async def apart(verb: str, **arguments: str | Path) -> AsyncGenerator[Checkpoint
         if await process.wait():
             raise MlplatError(f"The work on the image broke off ({_ending(process.returncode)}). Try again.")
     finally:
-        await _end(process)
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 def _heard(said: Result) -> Checkpoint | Result:
@@ -55,18 +57,6 @@ def _heard(said: Result) -> Checkpoint | Result:
     if "result" in said:
         return dict(said["result"])
     return Checkpoint(said["message"], done=said["done"], total=said["total"])
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    try:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await asyncio.wait_for(process.wait(), _GOOD_ORDER)
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jupyter_mlplat.backends.base import Checkpoint
-from jupyter_mlplat.backends.local.apart import apart
+from jupyter_mlplat.backends.local.apart import Result, apart
 from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.oci.layout import Layout
 
@@ -50,12 +50,23 @@ class Environments:
         """
         async with self._unpacking[digest]:
             if not await in_thread(lambda: self.trees.is_ready(digest)):
-                work = apart("unpack", layout=self.layout.root, trees=self.trees.root, digest=digest)
-                async with aclosing(work) as steps:
+                async with aclosing(self.work("unpack", digest=digest)) as steps:
                     async for step in steps:
                         if isinstance(step, Checkpoint):
                             yield step
         self.keep_up(digest)
+
+    async def work(self, verb: str, **arguments: str | Path) -> AsyncGenerator[Checkpoint | Result, None]:
+        """Work on these images in a process of its own, see `apart`; broken off, it leaves no half-made tree."""
+        ended = False
+        try:
+            async with aclosing(apart(verb, layout=self.layout.root, trees=self.trees.root, **arguments)) as steps:
+                async for step in steps:
+                    yield step
+            ended = True
+        finally:
+            if not ended:
+                await in_thread(self.trees.clean)
 
     async def clone(self, digest: str, target: Path) -> None:
         """Make `target` a new environment from an image, which is prepared where it is not.

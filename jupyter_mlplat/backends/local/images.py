@@ -12,7 +12,6 @@ from typing import Any
 
 from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
-from jupyter_mlplat.backends.local.apart import apart
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
 from jupyter_mlplat.backends.local.interpreter import MACHINE
 from jupyter_mlplat.backends.local.presets import Preset
@@ -101,8 +100,7 @@ class LocalImages(ImageBackend):
 
     async def preview(self, spec: SaveSpec) -> Preview:
         recipe = _recipe(spec, self._instances / spec.instance.instance_id / "env")
-        places = {"layout": self._layout.root, "trees": self._environments.trees.root}
-        async with aclosing(apart("preview", **places, recipe=recipe.to_json())) as steps:
+        async with aclosing(self._environments.work("preview", recipe=recipe.to_json())) as steps:
             async for step in steps:
                 if not isinstance(step, Checkpoint):
                     return _preview(step)
@@ -123,8 +121,8 @@ class LocalImages(ImageBackend):
         """Progress, then the image, which is safe from `collect` until the caller goes on."""
         pins = [recipe.parent] if recipe.parent else []
         async with self._ingest(*pins) as ingest:
-            places = {"layout": self._layout.root, "trees": self._environments.trees.root, "ingest": ingest.folder}
-            async with aclosing(apart("write", **places, recipe=recipe.to_json())) as steps:
+            work = self._environments.work("write", ingest=ingest.folder, recipe=recipe.to_json())
+            async with aclosing(work) as steps:
                 async for step in steps:
                     if isinstance(step, Checkpoint):
                         yield step

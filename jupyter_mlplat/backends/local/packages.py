@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from jupyter_mlplat.images.models import package_key
+from jupyter_mlplat.core.package_name import package_key
 
 Package = tuple[str, str]
 """Name and version."""

@@ -30,16 +30,18 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """`result` is all that the image will hold, `changes` what its own layer says, `left_out` what stays behind.
+    """What the environment was (`live`) and what the image will be.
+
+    `result` is all that it will hold, `changes` what its own layer says, `left_out` what stays behind.
 
     An entry of `result` that is one of the parent's own, and not only alike, is kept from it.
     """
 
+    live: Snapshot
     result: Snapshot
     changes: Changes
     left_out: tuple[tuple[LeftOut, int], ...]
     """With the bytes that stay behind."""
-    caches: int = 0
     parent: Snapshot = field(default_factory=Snapshot)
     kept: Mapping[str, str] = field(default_factory=dict)
     """The paths of the parent that stay as they are, with the reason."""
@@ -54,12 +56,14 @@ def make_plan(trees: Trees, source: Source) -> Plan:
     kept = stays_out(parent.entries, rules)
     result = _result(live, staying, parent, kept)
     left_out = (*((each, 0) for each in live.left_out), *_topmost(staying, live.entries))
-    return Plan(result, _changes(trees, source, parent, result), left_out, live.caches, parent, kept)
+    return Plan(live, result, _changes(trees, source, parent, result), left_out, parent, kept)
 
 
 def look_again(source: Source, before: Plan) -> bool:
     """Whether what goes into the image is still as `before`."""
     live = take(source.environment)
+    if live.entries == before.live.entries:
+        return True
     rules = Rules(excluded=source.exclude)
     return before.result.same_as(_result(live, stays_out(live.entries, rules), before.parent, before.kept))
 
@@ -69,7 +73,7 @@ def summary(trees: Trees, source: Source, plan: Plan) -> dict[str, Any]:
     changed = [(f"{PREFIX}/{path}", entry) for path, entry in plan.changes.changed.items()]
     files = {entry.inode: (path, entry.size) for path, entry in reversed(changed) if entry.kind == "f"}
     left_out = [(size, f"{PREFIX}/{readable(each.path)}", each.reason) for each, size in plan.left_out]
-    left_out += [(0, f"{PREFIX}/**/__pycache__", COMPILED)] * bool(plan.caches)
+    left_out += [(0, f"{PREFIX}/**/__pycache__", COMPILED)] * bool(plan.live.caches)
     return {
         "files": len(files),
         "size": plan.changes.size,

@@ -27,6 +27,9 @@ ORIGIN = ".mlplat.json"
 LEADS_OUT = "leads outside the environment"
 
 _MADE_AFRESH = {ORIGIN, "pyvenv.cfg", ".lock"}
+_OF_THE_MACHINE = ("", "bin")
+"""The folders in which names lie that are made for each machine."""
+
 _CACHE = "__pycache__"
 _HIDDEN = ".wh."
 _KINDS = {"f": Kind.FILE, "d": Kind.DIRECTORY, "l": Kind.SYMLINK}
@@ -87,11 +90,14 @@ def _walk(root: str, folder: str, snapshot: Snapshot) -> None:
     except FileNotFoundError:
         return
     for item in found:
-        path = f"{folder}/{item.name}" if folder else item.name
-        snapshot.caches += item.name == _CACHE
-        if item.name == _CACHE or path in _MADE_AFRESH or is_interpreter_link(path):
+        name = item.name
+        path = f"{folder}/{name}" if folder else name
+        if name == _CACHE:
+            snapshot.caches += 1
             continue
-        if item.name.startswith(_HIDDEN):
+        if folder in _OF_THE_MACHINE and (path in _MADE_AFRESH or is_interpreter_link(path)):
+            continue
+        if name.startswith(_HIDDEN):
             raise InvalidInput(f"An image cannot hold names that begin with {_HIDDEN}: rename {path}, then save again.")
         entry = _look(root, path, item, snapshot)
         if entry is not None:
@@ -101,23 +107,21 @@ def _walk(root: str, folder: str, snapshot: Snapshot) -> None:
 
 
 def _look(root: str, path: str, item: os.DirEntry[str], snapshot: Snapshot) -> Entry | None:
+    # Sizes and times of folders and links differ between file systems and say nothing.
     try:
         state = item.stat(follow_symlinks=False)
-        target = _target(root, path) if stat.S_ISLNK(state.st_mode) else ""
+        kind, mode = stat.S_IFMT(state.st_mode), state.st_mode & 0o777
+        if kind == stat.S_IFREG:
+            return Entry("f", mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        if kind == stat.S_IFDIR:
+            return Entry("d", mode, 0, 0, 0, 0)
+        target = _target(root, path) if kind == stat.S_IFLNK else None
     except FileNotFoundError:
         return None
-    if target is None:
-        snapshot.left_out.append(LeftOut(path, LEADS_OUT))
-        return None
-    kind = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(stat.S_IFMT(state.st_mode))
-    if kind is None:
-        snapshot.left_out.append(LeftOut(path, NOT_A_FILE))
-        return None
-    mode = stat.S_IMODE(state.st_mode) & 0o777
-    if kind != "f":
-        # Sizes and times of folders and links differ between file systems and say nothing.
-        return Entry(kind, mode if kind == "d" else 0o777, 0, 0, 0, 0, target)
-    return Entry(kind, mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    if target is not None:
+        return Entry("l", 0o777, 0, 0, 0, 0, target)
+    snapshot.left_out.append(LeftOut(path, LEADS_OUT if kind == stat.S_IFLNK else NOT_A_FILE))
+    return None
 
 
 def _target(root: str, path: str) -> str | None:

@@ -134,9 +134,14 @@ class Trees:
         _remove_in_background(moved)
 
     def clean(self) -> None:
-        """Remove, in the background, what killed processes have left to be removed."""
+        """Remove, in the background, what killed processes have left: half-made trees, and what was to be removed."""
         for left in self._trash.iterdir():
             _remove_in_background(left)
+        for partial in self._root.glob("*.partial"):
+            held = self._try_lock(partial.stem)
+            if held is not None:
+                self.discard(partial)
+                os.close(held)
 
     def collect(self, staying: set[str]) -> int:
         """Remove the trees of images that are not in `staying` and not in use; the bytes given back."""
@@ -145,9 +150,7 @@ class Trees:
         return sum(self._collect(tree) for tree in gone)
 
     def _collect(self, tree: Path) -> int:
-        lock = self._lock(f"sha256:{tree.name}")
-        lock.touch()
-        held = try_lock(lock)
+        held = self._try_lock(tree.name)
         if held is None:
             return 0
         try:
@@ -243,6 +246,12 @@ class Trees:
         partial = self._root / f"{hex_of(digest)}.partial"
         self.discard(partial)
         return partial
+
+    def _try_lock(self, name: str) -> int | None:
+        """See `try_lock`; `name` is the digest in hexadecimal."""
+        lock = self._lock(f"sha256:{name}")
+        lock.touch()
+        return try_lock(lock)
 
     def _lock(self, digest: str) -> Path:
         return self._root / f"{hex_of(digest)}.lock"
