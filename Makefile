@@ -71,7 +71,7 @@ format: setup
 	npm run --silent lint
 
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra kubernetes --extra storage --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra conda --extra kubernetes --extra storage --group dev pyproject.toml -o requirements-dev.lock
 	npm install --package-lock-only
 
 screenshots: setup

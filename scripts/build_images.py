@@ -123,7 +123,7 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
         return
     shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
     shutil.copy(wheel, folder)
-    (folder / "dependencies.txt").write_text(requirements(*(["kubernetes"] if name == "platform" else [])))
+    (folder / "dependencies.txt").write_text(requirements("kubernetes" if name == "platform" else "conda"))
     if name == "python":
         (folder / "requirements.txt").rename(folder / "environment.txt")
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from jupyter_mlplat import __version__
-from jupyter_mlplat.cli import audit, embedded, flavors, images, instances, jobs, quotas, storage, users
+from jupyter_mlplat.cli import audit, embedded, environments, flavors, images, instances, jobs, quotas, storage, users
 from jupyter_mlplat.cli.failures import report, report_defect
 from jupyter_mlplat.errors import MlplatError
 
@@ -40,6 +40,7 @@ app = typer.Typer(
 embedded.add_to(app)
 app.add_typer(users.app, name="user")
 app.add_typer(instances.app, name="instance")
+app.add_typer(environments.app, name="env")
 app.add_typer(images.app, name="image")
 app.add_typer(flavors.app, name="flavor")
 app.add_typer(jobs.app, name="job")

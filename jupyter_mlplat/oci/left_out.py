@@ -16,6 +16,7 @@ MOUNT = "a mount of the pod"
 NOT_A_FILE = "neither a file, a folder nor a link"
 RESERVED = "its name means a removal in an image"
 EXCLUDED = "left out by you"
+HALF_MADE = "an environment that is being made or removed"
 
 _WILD = re.compile(r"[*?\[\]\\]")
 
@@ -39,7 +40,8 @@ _DEFAULTS: Mapping[str, Sequence[str]] = {
         ".vscode-server/", ".vscode-server-insiders/", ".cursor-server/", ".windsurf-server/",
         "**/.cache/JetBrains/", "**/.config/JetBrains/",
     ),
-    CACHE: ("**/.cache/pip/", "**/.cache/uv/", "/cache/**", "/tmp/**", "/var/tmp/**"),  # noqa: S108
+    HALF_MADE: ("/opt/mlplat/env/envs/.*.partial/", "/opt/mlplat/env/share/jupyter/kernels/.*.partial/"),
+    CACHE: ("**/.cache/pip/", "**/.cache/uv/", "**/.cache/rattler/", "/cache/**", "/tmp/**", "/var/tmp/**"),  # noqa: S108
     MOUNT: ("/proc/", "/sys/", "/dev/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mlplat.environments.kernels import activated, environment_of_kernel, kernel_folder
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, kernel_of, kernel_problem
 from jupyter_mlplat.runner.layout import JobFolder, Spec
@@ -52,7 +53,7 @@ class Kernel:
             self.process = launch(
                 command,
                 spec.folder_of_entry(folder),
-                {**variables, "JPY_PARENT_PID": str(os.getpid())},
+                {**_variables(Path(spec.environment), notebook, variables), "JPY_PARENT_PID": str(os.getpid())},
                 output.fileno(),
                 cpus,
             )
@@ -135,15 +136,25 @@ def _command(environment: Path, notebook: dict[str, Any], connection: Path) -> l
     return words
 
 
+def _variables(environment: Path, notebook: dict[str, Any], variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Those of the job; a kernel of another environment finds that one's programs first."""
+    folder = environment_of_kernel(kernel_folder(environment, kernel_of(notebook)))
+    return variables if folder is None else activated(variables, folder)
+
+
 def _python_command(environment: Path) -> list[str]:
     return [str(environment / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 def _in_environment(environment: Path, command: list[str], resources: Path) -> list[str]:
-    """A kernel spec's command with the environment's own program, where it has one."""
-    own = environment / "bin" / Path(command[0]).name
-    first = str(own) if own.exists() else command[0]
-    return [first, *(word.replace("{resource_dir}", str(resources)) for word in command[1:])]
+    """A kernel spec's command; a program that it names by its name alone is the environment's own, where it has one.
+
+    A path that leads into another environment beside the kernel stays.
+    """
+    first, *others = [word.replace("{resource_dir}", str(resources)) for word in command]
+    own = environment / "bin" / Path(first).name
+    leads_elsewhere = environment_of_kernel(resources) is not None
+    return [str(own) if own.exists() and not leads_elsewhere else first, *others]
 
 
 def _socket_folder(folder: JobFolder) -> Path:

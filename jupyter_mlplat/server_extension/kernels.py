@@ -12,6 +12,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from tornado.web import HTTPError
 
+from jupyter_mlplat.environments.kernels import activated, environment_of_kernel, kernel_folder
 from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.server_extension.environment import environment_of, process_environment, read_runtime
 
@@ -88,6 +89,9 @@ class EnvironmentKernelManager(ServerKernelManager):
         self._kernel_spec = None
         if self.provisioner is not None:
             self.provisioner.kernel_spec = self.kernel_spec
+        own = environment_of_kernel(kernel_folder(_environment(), self.kernel_name))
+        if own is not None:
+            arguments["env"] = activated(arguments["env"], own)
         if self.kernel_name == PYTHON:
             await asyncio.to_thread(check_ipykernel, _environment(), arguments["env"])
         return await super()._async_pre_start_kernel(**arguments)

@@ -3,8 +3,16 @@
 from typing import Any
 
 from jupyter_server.utils import url_path_join
+from tornado.ioloop import IOLoop
 
 from jupyter_mlplat.server_extension.environment import follow_flavor, leave_token
+from jupyter_mlplat.server_extension.environments import (
+    EnvironmentFilesHandler,
+    EnvironmentHandler,
+    EnvironmentsHandler,
+    EnvironmentWorkHandler,
+    sweep_environments,
+)
 from jupyter_mlplat.server_extension.execution import ExecHandler
 from jupyter_mlplat.server_extension.forward import ForwardHandler
 from jupyter_mlplat.server_extension.readings import InstanceHandler, ReadingsHandler
@@ -19,6 +27,10 @@ ROUTES: list[tuple[str, type]] = [
     (r"submit/preview", PreviewHandler),
     (r"submit", SubmitHandler),
     (r"exec", ExecHandler),
+    (r"environments", EnvironmentsHandler),
+    (r"environments/files", EnvironmentFilesHandler),
+    (r"environments/work(?:/([a-z0-9-]+))?", EnvironmentWorkHandler),
+    (r"environments/named/([^/]+)", EnvironmentHandler),
     (r"transfers", TransfersHandler),
     (r"transfers/([a-z0-9-]+)", TransferHandler),
 ]
@@ -31,3 +43,4 @@ def load(serverapp: Any) -> None:
     follow_flavor()
     leave_token()
     report_work_folder(serverapp)
+    IOLoop.current().add_callback(sweep_environments)

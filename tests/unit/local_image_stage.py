@@ -6,10 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
-from jupyter_mlplat.backends.local import interpreter, presets
+from jupyter_mlplat.backends.local import presets
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
+from jupyter_mlplat.environments import interpreter
 from jupyter_mlplat.flavors.models import Flavor
 
 SITE = f"lib/python{interpreter.PYTHON}/site-packages"

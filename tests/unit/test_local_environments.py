@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from local_image_stage import SITE, contents, fill, make_image
 
-from jupyter_mlplat.backends.local import interpreter
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
 from jupyter_mlplat.backends.local.packages import installed
-from jupyter_mlplat.backends.local.relocation import relocate_kernel, relocate_script
 from jupyter_mlplat.backends.local.snapshot import compare, same_files, take
 from jupyter_mlplat.backends.local.upkeep import compile_modules
+from jupyter_mlplat.environments import interpreter
+from jupyter_mlplat.environments.relocation import relocate_kernel, relocate_script
 from jupyter_mlplat.errors import AlreadyExists, Conflict, NotFound
 from jupyter_mlplat.oci.disk import locked
 from jupyter_mlplat.oci.manifest import digest_of

@@ -20,10 +20,10 @@ from jupyter_mlplat.backends.base import SavedImage
 from jupyter_mlplat.backends.local import apart, presets, saving
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
-from jupyter_mlplat.backends.local.pip_settings import environment_settings, parse_settings, uv_options
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
 from jupyter_mlplat.core.proc import Process, command_of, rows
 from jupyter_mlplat.core.processes import gone
+from jupyter_mlplat.environments.pip_settings import environment_settings, parse_settings, uv_options
 from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput, NoSpace
 from jupyter_mlplat.images.models import ImageName, ImageTag
 from jupyter_mlplat.oci.layout import Ingest, Layout

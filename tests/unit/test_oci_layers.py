@@ -14,7 +14,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_mlplat.backends.local.snapshot import PREFIX, Snapshot, compare, members, same_files, take
+from jupyter_mlplat.backends.local.moving import PREFIX
+from jupyter_mlplat.backends.local.snapshot import Snapshot, compare, members, same_files, take
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.oci.apply import apply_layer
 from jupyter_mlplat.oci.compression import Compressed, CompressedStream

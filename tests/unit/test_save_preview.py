@@ -15,9 +15,10 @@ from local_image_stage import SITE, fill, make_image, save, save_spec
 
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages
+from jupyter_mlplat.backends.local.moving import PREFIX
 from jupyter_mlplat.backends.local.plan import make_plan, summary
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
-from jupyter_mlplat.backends.local.snapshot import PREFIX, take
+from jupyter_mlplat.backends.local.snapshot import take
 from jupyter_mlplat.oci.biggest import biggest
 from jupyter_mlplat.oci.left_out import EXCLUDED, SECRET
 

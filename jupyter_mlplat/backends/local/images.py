@@ -13,10 +13,10 @@ from typing import Any
 from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
-from jupyter_mlplat.backends.local.interpreter import MACHINE
 from jupyter_mlplat.backends.local.presets import Preset
 from jupyter_mlplat.backends.local.saving import PACKAGES_LABEL, Recipe, Written
 from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.environments.interpreter import MACHINE
 from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package
 from jupyter_mlplat.oci.layout import Ingest

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from jupyter_mlplat.backends.local.moving import PREFIX, Moves
 from jupyter_mlplat.backends.local.packages import Package, is_metadata, read_all
-from jupyter_mlplat.backends.local.snapshot import PREFIX, Changes, Entry, Snapshot, compare, same_files, take
+from jupyter_mlplat.backends.local.snapshot import Changes, Entry, Snapshot, compare, same_files, take
 from jupyter_mlplat.backends.local.trees import Trees, origin_of
 from jupyter_mlplat.oci.biggest import biggest
 from jupyter_mlplat.oci.left_out import LeftOut, Rules
@@ -156,11 +157,12 @@ def _top_of(path: str, staying: Mapping[str, str]) -> str:
 def _changes(trees: Trees, source: Source, parent: Snapshot, result: Snapshot) -> Changes:
     if source.parent is None:
         return compare(parent, result, lambda _: False)
-    original = trees.environment(source.parent)
+    original, moves = trees.environment(source.parent), Moves(source.environment)
     return compare(
         parent,
         result,
-        same_files(original, source.environment),
+        same_files(original, source.environment, moves),
         made_at_ns=origin_of(source.environment)[1],
         one_device=original.stat().st_dev == source.environment.stat().st_dev,
+        moved=lambda path: moves.of(path) is not None,
     )

@@ -15,9 +15,9 @@ from typing import Any
 import uv
 
 import jupyter_mlplat
-from jupyter_mlplat.backends.local.interpreter import MACHINE, OS, PYTHON, base_python
-from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
 from jupyter_mlplat.backends.retirement import retirement
+from jupyter_mlplat.environments.interpreter import MACHINE, OS, PYTHON, base_python
+from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 from jupyter_mlplat.errors import BackendFailure, NotFound
 from jupyter_mlplat.images.models import Service
 

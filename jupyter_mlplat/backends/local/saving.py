@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.backends.local import interpreter
+from jupyter_mlplat.backends.local.moving import PREFIX
 from jupyter_mlplat.backends.local.packages import Package
 from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages, readable
-from jupyter_mlplat.backends.local.snapshot import LEADS_OUT, PREFIX, members, take
+from jupyter_mlplat.backends.local.snapshot import LEADS_OUT, members, take
 from jupyter_mlplat.backends.local.trees import Trees
+from jupyter_mlplat.environments import interpreter
 from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.oci.disk import no_space_in_words
 from jupyter_mlplat.oci.layer import SourceChanged, write_layer

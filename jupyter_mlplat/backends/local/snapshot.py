@@ -11,24 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from jupyter_mlplat.backends.local.interpreter import is_interpreter_link
-from jupyter_mlplat.backends.local.relocation import transform_of
+from jupyter_mlplat.backends.local.moving import PREFIX, Moves
 from jupyter_mlplat.core.files import write_atomically
+from jupyter_mlplat.environments.interpreter import inner_environments, is_tied, is_tied_in
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.oci.left_out import NOT_A_FILE, LeftOut
 from jupyter_mlplat.oci.member import Kind, Member, leads_out, whiteout
-
-PREFIX = "opt/mlplat/env"
-"""Where an environment lies in every image."""
 
 ORIGIN = ".mlplat.json"
 """The file in an environment that says which image it was made from, and when."""
 
 LEADS_OUT = "leads outside the environment"
-
-_MADE_AFRESH = {ORIGIN, "pyvenv.cfg", ".lock"}
-_OF_THE_MACHINE = ("", "bin")
-"""The folders in which names lie that are made for each machine."""
 
 _CACHE = "__pycache__"
 _HIDDEN = ".wh."
@@ -79,23 +72,24 @@ class Snapshot:
 def take(environment: Path) -> Snapshot:
     """Look at every name in `environment`; what is removed meanwhile counts as not there."""
     snapshot = Snapshot()
-    _walk(os.fspath(environment), "", snapshot)
+    _walk(os.fspath(environment), "", snapshot, inner_environments(environment))
     snapshot.entries = dict(sorted(snapshot.entries.items()))
     return snapshot
 
 
-def _walk(root: str, folder: str, snapshot: Snapshot) -> None:
+def _walk(root: str, folder: str, snapshot: Snapshot, inner: frozenset[str]) -> None:
     try:
         found = list(os.scandir(f"{root}/{folder}"))
     except FileNotFoundError:
         return
+    of_the_machine = is_tied_in(folder)
     for item in found:
         name = item.name
         path = f"{folder}/{name}" if folder else name
         if name == _CACHE:
             snapshot.caches += 1
             continue
-        if folder in _OF_THE_MACHINE and (path in _MADE_AFRESH or is_interpreter_link(path)):
+        if of_the_machine and (path == ORIGIN or is_tied(path, inner)):
             continue
         if name.startswith(_HIDDEN):
             raise InvalidInput(f"An image cannot hold names that begin with {_HIDDEN}: rename {path}, then save again.")
@@ -103,7 +97,7 @@ def _walk(root: str, folder: str, snapshot: Snapshot) -> None:
         if entry is not None:
             snapshot.entries[path] = entry
             if entry.kind == "d":
-                _walk(root, path, snapshot)
+                _walk(root, path, snapshot, inner)
 
 
 def _look(root: str, path: str, item: os.DirEntry[str], snapshot: Snapshot) -> Entry | None:
@@ -160,13 +154,14 @@ def compare(
     *,
     made_at_ns: int = 0,
     one_device: bool = True,
+    moved: Callable[[str], bool] = lambda _: False,
 ) -> Changes:
     """How `live` differs from `image`.
 
     An entry that `live` has from `image` itself is none of its changes. A file that looks touched counts as changed
     only if `same_content(path)` says so; one that looks untouched does not, unless its status changed after
     `made_at_ns`, when the environment was made. `one_device` says that both lie in one file system, where the same
-    inode is the same file.
+    inode is the same file. Sizes of `moved` files, which hold the path of their environment, say nothing.
     """
 
     def differs(path: str, new: Entry) -> bool:
@@ -180,7 +175,7 @@ def compare(
         if one_device and old.inode == new.inode:
             # Still the image's own file, whose mode and links others may have changed.
             return (old.size, old.mtime_ns) != (new.size, new.mtime_ns)
-        if old.size != new.size or (old.mode ^ new.mode) & _NOT_WRITE:
+        if (old.mode ^ new.mode) & _NOT_WRITE or (old.size != new.size and not moved(path)):
             return True
         untouched = old.mtime_ns == new.mtime_ns and new.ctime_ns <= made_at_ns
         return not untouched and not same_content(path)
@@ -201,13 +196,16 @@ def _is_folder(live: Snapshot, path: str) -> bool:
     return entry is not None and entry.kind == "d"
 
 
-def same_files(one: Path, other: Path) -> Callable[[str], bool]:
-    """Compares the files of two environments, byte for byte."""
+def same_files(image: Path, live: Path, moves: Moves | None = None) -> Callable[[str], bool]:
+    """Compares the files of two environments, byte for byte; those of `live` as they would be in an image."""
 
     def same(path: str) -> bool:
+        transform = moves.of(path) if moves else None
         try:
+            if transform is not None:
+                return (image / path).read_bytes() == transform((live / path).read_bytes())
             # filecmp will not do: it remembers answers by size and time.
-            with (one / path).open("rb") as left, (other / path).open("rb") as right:
+            with (image / path).open("rb") as left, (live / path).open("rb") as right:
                 return _same_bytes(left, right)
         except FileNotFoundError:
             return False
@@ -224,13 +222,13 @@ def _same_bytes(left: BinaryIO, right: BinaryIO) -> bool:
 
 def members(environment: Path, changes: Changes) -> Iterator[Member]:
     """The layer that makes the image's environment what `environment` is: whiteouts first, then all by path."""
-    prefixes = tuple({os.fspath(environment), os.path.realpath(environment)})
+    moves = Moves(environment)
     for path in changes.gone:
         yield whiteout(f"{PREFIX}/{path}")
     first: dict[int, str] = {}
     for path, entry in changes.changed.items():
         twin = first.setdefault(entry.inode, path) if entry.kind == "f" else path
-        yield _member(environment, path, entry, prefixes) if twin == path else _hard_link(path, entry, twin)
+        yield _member(environment, path, entry, moves) if twin == path else _hard_link(path, entry, twin)
 
 
 def _hard_link(path: str, entry: Entry, twin: str) -> Member:
@@ -238,7 +236,7 @@ def _hard_link(path: str, entry: Entry, twin: str) -> Member:
     return Member(place, Kind.HARDLINK, mode=entry.mode, mtime=_seconds(entry), target=target)
 
 
-def _member(environment: Path, path: str, entry: Entry, prefixes: tuple[str, ...]) -> Member:
+def _member(environment: Path, path: str, entry: Entry, moves: Moves) -> Member:
     place = f"{PREFIX}/{path}"
     if entry.kind != "f":
         return Member(place, _KINDS[entry.kind], mode=entry.mode, target=entry.target)
@@ -249,7 +247,7 @@ def _member(environment: Path, path: str, entry: Entry, prefixes: tuple[str, ...
         mtime=_seconds(entry),
         size=entry.size,
         source=f"{environment}/{path}",
-        transform=transform_of(path, entry.size, prefixes),
+        transform=moves.transform(path, entry.size),
     )
 
 

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from jupyter_mlplat.backends.local import interpreter
 from jupyter_mlplat.backends.local.cloning import Damaged, check_shared, copy_environment, protect_shared
-from jupyter_mlplat.backends.local.snapshot import ORIGIN, PREFIX, Snapshot, take
+from jupyter_mlplat.backends.local.moving import PREFIX, settle
+from jupyter_mlplat.backends.local.snapshot import ORIGIN, Snapshot, take
+from jupyter_mlplat.environments import interpreter
 from jupyter_mlplat.errors import AlreadyExists
 from jupyter_mlplat.oci.apply import apply_layer
 from jupyter_mlplat.oci.disk import locked, no_space_in_words, try_lock
@@ -170,6 +171,7 @@ class Trees:
                 check_shared(self.environment(digest), self.index(digest))
                 if not _rename(self.folder(digest) / "spare", partial):
                     self._copy(digest, partial)
+                settle(partial, target)
                 _place(partial, target)
             finally:
                 self.discard(partial)

@@ -19,8 +19,12 @@ OS = platform.system().lower()
 
 PYTHON_LABEL = "mlplat.python"
 
+OUTER_PYTHON = "../../../bin/python"
+"""What the Python of an environment `envs/NAME` is a link to: it stays good wherever the whole lies."""
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_LINK = re.compile(r"python(3(\.\d+)?)?")
+_INNER = re.compile(r"envs/[^/]+(/bin)?")
+_TIED = re.compile(r"(?P<inner>envs/[^/]+/|)(pyvenv\.cfg|\.lock|bin/python(3(\.\d+)?)?)")
 
 
 def architecture() -> str:
@@ -51,20 +55,44 @@ def check_fits(config: ImageConfig) -> None:
         )
 
 
-def is_interpreter_link(path: str) -> bool:
-    """Whether `path` of an environment is one of the names by which its Python is called."""
-    folder, _, name = path.rpartition("/")
-    return folder == "bin" and _LINK.fullmatch(name) is not None
+def is_tied(path: str, inner: frozenset[str]) -> bool:
+    """Whether `path` of an environment is one of the names that `tie` makes; `inner` are its `inner_environments`."""
+    match = _TIED.fullmatch(path)
+    return match is not None and (not match["inner"] or match["inner"].rstrip("/") in inner)
+
+
+def is_tied_in(folder: str) -> bool:
+    """Whether `tie` makes names in this folder of an environment; spares a look at each name in all others."""
+    return folder in ("", "bin") or _INNER.fullmatch(folder) is not None
+
+
+def inner_environments(environment: Path) -> frozenset[str]:
+    """The environments inside one that run on its own Python (`envs/NAME`); conda's bring theirs."""
+    sites = environment.glob(f"envs/*/lib/python{PYTHON}/site-packages")
+    folders = [site.parents[2] for site in sites]
+    return frozenset(f"envs/{folder.name}" for folder in folders if not _has_own_python(folder))
+
+
+def _has_own_python(folder: Path) -> bool:
+    python = folder / "bin" / f"python{PYTHON}"
+    return (folder / "conda-meta").is_dir() or (python.is_file() and not python.is_symlink())
 
 
 def tie(environment: Path) -> None:
-    """Make the links to this machine's interpreter, and `pyvenv.cfg`."""
+    """Make the links to this machine's interpreter, and `pyvenv.cfg`; also of the environments inside it."""
+    tie_to(environment, str(base_python()))
+    for inner in inner_environments(environment):
+        tie_to(environment / inner, OUTER_PYTHON)
+
+
+def tie_to(folder: Path, target: str) -> None:
+    """Make a folder the virtual environment of the Python that the link `target` leads to."""
     python = base_python()
-    binaries = environment / "bin"
+    binaries = folder / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
-    for name, target in {"python": str(python), "python3": "python", f"python{PYTHON}": "python"}.items():
+    for name, leads_to in {"python": target, "python3": "python", f"python{PYTHON}": "python"}.items():
         (binaries / name).unlink(missing_ok=True)
-        (binaries / name).symlink_to(target)
+        (binaries / name).symlink_to(leads_to)
     settings = {
         "home": str(python.parent),
         "implementation": platform.python_implementation(),
@@ -73,4 +101,4 @@ def tie(environment: Path) -> None:
         "relocatable": "true",
     }
     lines = [f"{key} = {value}\n" for key, value in settings.items()]
-    (environment / "pyvenv.cfg").write_text("".join(lines))
+    (folder / "pyvenv.cfg").write_text("".join(lines))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jupyter_mlplat.backends.local.interpreter import base_python
+from jupyter_mlplat.environments.interpreter import base_python
 
 _SECTIONS = ("global", "install", ":env:")
 """pip's, the stronger ones last."""

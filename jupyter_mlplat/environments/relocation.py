@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from jupyter_mlplat.environments.kernels import UP
+
 Transform = Callable[[bytes], bytes]
 
 _SCRIPT_LIMIT = 1 << 18
@@ -15,6 +17,8 @@ _THROUGH_SHELL = re.compile(
 )
 _PYTHON = re.compile(rb"python[0-9.]*")
 _KERNEL = re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json")
+_BINARIES = re.compile(r"(?P<inner>envs/[^/]+/|)bin/[^/]+")
+_INNER_PYTHON = re.compile(r"/(?P<inner>envs/[^/]+)/bin/python[0-9.]*")
 
 
 def transform_of(path: str, size: int, prefixes: Sequence[str]) -> Transform | None:
@@ -22,8 +26,10 @@ def transform_of(path: str, size: int, prefixes: Sequence[str]) -> Transform | N
 
     `prefixes` are the names by which the environment's folder is known now.
     """
-    if path.startswith("bin/") and size <= _SCRIPT_LIMIT:
-        return partial(relocate_script, prefixes=prefixes)
+    binary = _BINARIES.fullmatch(path)
+    if binary is not None and size <= _SCRIPT_LIMIT:
+        inner = binary["inner"].rstrip("/")
+        return partial(relocate_script, prefixes=[f"{prefix}/{inner}".rstrip("/") for prefix in prefixes])
     if _KERNEL.fullmatch(path):
         return partial(relocate_kernel, prefixes=prefixes)
     return None
@@ -48,13 +54,21 @@ def relocate_script(content: bytes, prefixes: Sequence[str]) -> bytes:
 
 
 def relocate_kernel(content: bytes, prefixes: Sequence[str]) -> bytes:
-    """A kernel that runs the environment's own interpreter says `python`, which Jupyter takes as just that."""
+    """A kernel that runs the environment's own interpreter says `python`, which Jupyter takes as just that.
+
+    One that runs the interpreter of an environment inside it names that by its way from the kernel's folder.
+    """
     try:
         spec = json.loads(content)
         program = spec["argv"][0]
     except (ValueError, LookupError, TypeError):
         return content
-    if not any(isinstance(program, str) and program.startswith(f"{prefix}/bin/python") for prefix in prefixes):
+    own = [prefix for prefix in prefixes if isinstance(program, str) and program.startswith(f"{prefix}/")]
+    inner = _INNER_PYTHON.fullmatch(program[len(own[0]) :]) if own else None
+    if inner is not None:
+        spec["argv"][0] = f"{UP}/{inner['inner']}/bin/python"
+    elif own and program.startswith(f"{own[0]}/bin/python"):
+        spec["argv"][0] = "python"
+    else:
         return content
-    spec["argv"][0] = "python"
     return json.dumps(spec, indent=1).encode()
