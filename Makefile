@@ -7,9 +7,10 @@ LAB := .venv/.lab
 # of scripts/build_images.py, for `make images`: --registry HOST:PORT, --local-base, … ; and what the tests take
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
+TEST_IMAGES := platform database python
 KUBERNETES_TESTS ?= tests/kubernetes
 
-.PHONY: setup up down demo test test-storage cluster test-kubernetes images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-images clean
+.PHONY: setup up down demo test test-storage cluster test-kubernetes images test-images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-images clean
 
 setup: $(READY) $(LAB)
 
@@ -48,6 +49,11 @@ test-storage: setup
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
 
+# all images, built here and looked into: some minutes, some GB
+test-images: setup
+	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
+	$(BIN)/python -m pytest -s tests/images
+
 # that the variables which lead to a cluster are set
 cluster:
 	@for name in KUBECONFIG MLPLAT_REGISTRY MLPLAT_HOST_ADDRESS MLPLAT_TEST_RUNTIME MLPLAT_TEST_CONTAINERD; do \
@@ -55,7 +61,7 @@ cluster:
 	done
 
 test-kubernetes: setup cluster
-	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
+	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS) $(TEST_IMAGES)
 	MLPLAT_TEST_IMAGES=present $(BIN)/python -m pytest $(KUBERNETES_TESTS)
 
 check: setup
@@ -72,6 +78,7 @@ format: setup
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra conda --extra kubernetes --extra storage --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/python scripts/lock_images.py
 	npm install --package-lock-only
 
 screenshots: setup
@@ -81,7 +88,7 @@ bench-embedded: setup
 	$(BIN)/python -m benchmarks.embedded
 
 bench-kubernetes: setup cluster
-	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS)
+	$(BIN)/python scripts/build_images.py --registry "$$MLPLAT_REGISTRY" $(TEST_IMAGES_OPTIONS) $(TEST_IMAGES)
 	$(BIN)/python -m benchmarks.kubernetes
 
 bench-objects: setup

@@ -5,6 +5,7 @@ Needs buildah, and skopeo where images are pushed; the wheel takes what `make se
 """
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
@@ -14,9 +15,12 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from jupyter_mlplat.backends.local import presets
+from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "images"
@@ -24,7 +28,14 @@ PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
 LOCAL_BASE = "localhost/mlplat-base:bookworm"
 LOCAL_BASE_PACKAGES = "ca-certificates,git,python3,python3-venv,tini"
 INPUTS = "mlplat.inputs"
-NAMES = ("platform", "python", "database")
+PRESETS = {preset.name: preset for preset in presets.load(IMAGES)}
+CLEAN = "python"
+"""The preset on which the others stand."""
+
+NAMES = ("platform", "database", *PRESETS)
+EPOCH = "1577836800"
+"""The time of all files that builds make, so that the same inputs make the same image."""
+
 MACHINE_SETTINGS = ("/etc/ssl/certs", "/etc/pip.conf")
 BUILT = ("jupyter_mlplat/labextension", "jupyter_mlplat/hub/proxy", "jupyter_mlplat/locale")
 DEVELOPMENT = {"jupyter_mlplat/labextension/install.json", "jupyter_mlplat/labextension/build_log.json"}
@@ -45,6 +56,7 @@ class Build:
     insecure: bool
     tag: str
     machine_settings: bool
+    afresh: bool = False
 
     def reference(self, name: str) -> str:
         return "/".join(filter(None, [self.registry or "localhost", f"mlplat/{name}:{self.tag}"]))
@@ -56,8 +68,15 @@ class Build:
     @property
     def volumes(self) -> list[str]:
         """What lets uv inside a build reach the index as this machine does."""
-        shown = [path for path in MACHINE_SETTINGS if self.machine_settings and Path(path).exists()]
+        folders = [link.removeprefix("file://") for link in self.pip_settings.get("find-links", "").split()]
+        shown = [path for path in (*MACHINE_SETTINGS, *folders) if self.machine_settings and Path(path).exists()]
         return [word for path in shown for word in ("--volume", f"{path}:{path}:ro")]
+
+    @property
+    def pip_settings(self) -> dict[str, str]:
+        """Those of this machine that a build can use: where wheels lie."""
+        settings = asyncio.run(pip_settings()) if self.machine_settings else {}
+        return {name: value for name, value in settings.items() if name == "find-links"}
 
 
 def tool_environment() -> dict[str, str]:
@@ -108,7 +127,7 @@ def build_wheel(folder: Path) -> Path:
     """The wheel of this checkout, the same bytes for the same files."""
     sources = folder / "sources"
     stage(sources)
-    environment = {**os.environ, "SKIP_JUPYTER_BUILDER": "1", "SOURCE_DATE_EPOCH": "1577836800"}
+    environment = {**os.environ, "SKIP_JUPYTER_BUILDER": "1", "SOURCE_DATE_EPOCH": EPOCH}
     command = [str(ROOT / ".venv" / "bin" / "uv"), "build", "--quiet", "--wheel", "--no-build-isolation"]
     python = str(ROOT / ".venv" / "bin" / "python")
     subprocess.run([*command, "--out-dir", str(folder), "--python", python, str(sources)], env=environment, check=True)
@@ -119,18 +138,22 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
     """Lay what the Containerfile of `name` copies into `folder`."""
     for file in (IMAGES / name).iterdir():
         shutil.copy(file, folder)
-    if name == "database":
-        return
-    shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
-    shutil.copy(wheel, folder)
-    (folder / "dependencies.txt").write_text(requirements("kubernetes" if name == "platform" else "conda"))
-    if name == "python":
-        (folder / "requirements.txt").rename(folder / "environment.txt")
+    if name in PRESETS:
+        (folder / "constraints.txt").rename(folder / "environment-constraints.txt")
+        (folder / "test.py").unlink()
+    if name in PRESETS and name != CLEAN:
+        shutil.copy(IMAGES / "engine" / "Containerfile", folder)
+    elif name != "database":
+        shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
+        shutil.copy(wheel, folder)
+        (folder / "dependencies.txt").write_text(requirements("kubernetes" if name == "platform" else "conda"))
+    for file in folder.iterdir():
+        os.utime(file, (int(EPOCH), int(EPOCH)))
 
 
-def fingerprint(folder: Path, base: str) -> str:
+def fingerprint(folder: Path, told: dict[str, str]) -> str:
     """A digest of all that goes into an image."""
-    digest = hashlib.sha256(base.encode())
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for file in sorted(folder.iterdir()):
         digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode() + file.read_bytes())
     return digest.hexdigest()
@@ -145,17 +168,45 @@ def is_there(build: Build, name: str, inputs: str) -> bool:
     return bool(labels.get(INPUTS) == inputs)
 
 
-def bake(build: Build, name: str, folder: Path, labels: dict[str, str]) -> None:
-    """Build from the context in `folder`; layers whose inputs have not changed are taken over."""
-    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    base = ["--build-arg", f"BASE={build.base}"]
+def catalog(build: Build, names: Collection[str]) -> str:
+    """The lines of images/catalog.toml for these presets, each with where it is: the chart's value `images`."""
+    entries = (IMAGES / "catalog.toml").read_text().split("[[preset]]\n")[1:]
+    plain = "insecure = true\n" if build.insecure else ""
+    return "".join(
+        f'[[preset]]\nreference = "{pinned(build, name)}"\n{plain}{entry}'
+        for name, entry in zip(PRESETS, entries, strict=True)
+        if name in names
+    )
+
+
+def pinned(build: Build, name: str) -> str:
+    """A pushed image by its digest."""
+    reference = build.reference(name)
+    digest = needed("skopeo", "inspect", "--format", "{{.Digest}}", *build.tls, f"docker://{reference}")
+    return f"{reference.rpartition(':')[0]}@{digest}"
+
+
+def bake(build: Build, name: str, folder: Path, told: dict[str, str], labels: dict[str, str]) -> None:
+    """Build from the context in `folder`; layers whose inputs have not changed are taken over, unless `afresh`."""
+    words = [word for key, value in told.items() for word in ("--build-arg", f"{key}={value}")]
+    words += [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     reference = build.reference(name)
     # Debian's packages (ssl-cert) write into the folders that are shown read-only
     volumes = [] if name == "database" else build.volumes
     run(
-        "buildah", "bud", "--quiet", "--layers", "--format", "oci", *volumes, *base, *words,
-        "--tag", reference, str(folder),
+        "buildah", "bud", "--quiet", "--layers", *(["--no-cache"] if build.afresh else []), "--format", "oci",
+        "--timestamp", EPOCH, *build.tls, *volumes, *words, "--tag", reference, str(folder),
     )  # fmt: skip
+
+
+def arguments(build: Build, name: str, below: str) -> dict[str, str]:
+    """What the Containerfile is told. `below` is the image that it stands on."""
+    told = {"BASE": below, **({"SOURCE_DATE_EPOCH": EPOCH} if name != "database" else {})}
+    if name not in PRESETS or name == CLEAN:
+        return told
+    preset = PRESETS[name]
+    options = uv_options(build.pip_settings, preset.torch_backend)
+    return told | {"UV_OPTIONS": " ".join(options), "WITHOUT": " ".join(preset.without)}
 
 
 def described(reference: str) -> dict[str, str]:
@@ -168,23 +219,26 @@ def described(reference: str) -> dict[str, str]:
     return {"mlplat.python": facts["python"], "mlplat.packages": json.dumps(facts["packages"])}
 
 
-def make(build: Build, name: str, wheel: Path) -> None:
-    """Build and push one image, unless it is there."""
+def make(build: Build, name: str, wheel: Path, below: str, inputs_below: str = "") -> str:
+    """Build and push one image on `below`, unless it is there. What it was made from, as its label says it."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         fill_context(name, folder, wheel)
-        labels = {INPUTS: fingerprint(folder, build.base)}
-        if is_there(build, name, labels[INPUTS]):
+        told = arguments(build, name, below)
+        inputs = fingerprint(folder, told | {"inputs_below": inputs_below})
+        if is_there(build, name, inputs):
             print(f"{build.reference(name)} is up to date")
-            return
-        if name == "python":
-            bake(build, name, folder, {})
+            return inputs
+        labels = {INPUTS: inputs}
+        if name in PRESETS:
+            bake(build, name, folder, told, {})
             labels |= described(build.reference(name))
-        bake(build, name, folder, labels)
+        bake(replace(build, afresh=False), name, folder, told, labels)
     if build.registry:
         run("buildah", "push", "--quiet", *build.tls, build.reference(name))
     print(f"{build.reference(name)} built in {time.monotonic() - started:.0f} s")
+    return inputs
 
 
 def ensure_local_base() -> None:
@@ -209,7 +263,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--base", default=PUBLIC_BASE, help="a Debian 12 or what is made from one")
     parser.add_argument("--local-base", action="store_true", help="make the base here with mmdebstrap")
     parser.add_argument("--machine-settings", action="store_true", help="builds see our certificates and pip.conf")
+    parser.add_argument("--catalog", type=Path, metavar="FILE", help="write there what the chart's `images` has to say")
+    parser.add_argument("--afresh", action="store_true", help="take no layer over from an earlier build")
     found = parser.parse_args(arguments)
+    if found.catalog and not found.registry:
+        parser.error("--catalog says where images are in a registry: name it with --registry")
     if unknown := set(found.names) - set(NAMES):
         parser.error(f"no such image: {', '.join(sorted(unknown))}")
     return found
@@ -220,11 +278,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.local_base:
         ensure_local_base()
     base = LOCAL_BASE if asked.local_base else asked.base
-    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings)
+    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings, asked.afresh)
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
-        for name in asked.names or NAMES:
-            make(build, name, wheel)
+        names = asked.names or NAMES
+        for name in (name for name in names if name not in PRESETS):
+            make(build, name, wheel, base)
+        engines = [name for name in names if name in PRESETS and name != CLEAN]
+        if engines or CLEAN in names:
+            inputs = make(build, CLEAN, wheel, base)
+            for name in engines:
+                make(build, name, wheel, build.reference(CLEAN), inputs)
+    if asked.catalog:
+        asked.catalog.write_text(catalog(build, names))
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def test_the_catalogue_that_comes_with_the_package_is_sound():
         TypeAdapter(ImageName).validate_python(preset.name)
         TypeAdapter(ImageTag).validate_python(preset.tag)
         assert "pip" in preset.requirements.read_text().split()
-    assert [preset.name for preset in catalog] == ["python", "pytorch"]
+    assert [preset.name for preset in catalog] == ["python", "pytorch", "tensorflow", "mindspore"]
     assert [preset.name for preset in catalog if preset.default] == ["python"]
 
 

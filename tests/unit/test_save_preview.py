@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from jupyter_mlplat.backends.local.moving import PREFIX
 from jupyter_mlplat.backends.local.plan import make_plan, summary
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
 from jupyter_mlplat.backends.local.snapshot import take
+from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.oci.biggest import biggest
 from jupyter_mlplat.oci.left_out import EXCLUDED, SECRET
 
@@ -85,8 +87,12 @@ def test_what_is_said_goes_in_and_what_is_left_out_stays_as_it_was(old: Tree, ne
         shutil.rmtree(environment / "tree")
         (environment / "tree").mkdir()
         lay(environment / "tree", new)
-        exclude = tuple(f"{PREFIX}/tree/{path}" for path in out)
-        recipe = Recipe(environment, parent, "mine:1", "mine", "1", "", "test", WHEN, exclude=exclude)
+        recipe = leaving_out(Recipe(environment, parent, "mine:1", "mine", "1", "", "test", WHEN), out)
+        there = [path for path in out if path in {*before, *seen(environment)}]
+        if there != out:
+            with pytest.raises(InvalidInput, match="There is nothing at"):
+                make_plan(environments.trees, recipe)
+        recipe, out = leaving_out(recipe, there), there
         said = summary(environments.trees, recipe, make_plan(environments.trees, recipe))
         image = write(environments, recipe)
         made = environments.trees.environment(image)
@@ -98,6 +104,10 @@ def test_what_is_said_goes_in_and_what_is_left_out_stays_as_it_was(old: Tree, ne
         assert said["size"] == sum(len(after[path] or b"") for path in changed)
         assert sum(folder.files for folder in said["folders"]) == len(changed)
         assert (image == parent) is (after == before)
+
+
+def leaving_out(recipe: Recipe, paths: list[str]) -> Recipe:
+    return replace(recipe, exclude=tuple(f"{PREFIX}/tree/{path}" for path in paths))
 
 
 def write(environments: Environments, recipe: Recipe) -> str:

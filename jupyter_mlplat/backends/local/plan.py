@@ -1,6 +1,6 @@
 """What an image of an environment will hold, found out in one way for the preview and for the save."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from jupyter_mlplat.backends.local.moving import PREFIX, Moves
 from jupyter_mlplat.backends.local.packages import Package, is_metadata, read_all
 from jupyter_mlplat.backends.local.snapshot import Changes, Entry, Snapshot, compare, same_files, take
 from jupyter_mlplat.backends.local.trees import Trees, origin_of
+from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.oci.biggest import biggest
 from jupyter_mlplat.oci.left_out import LeftOut, Rules
 
@@ -49,15 +50,28 @@ class Plan:
 
 
 def make_plan(trees: Trees, source: Source) -> Plan:
-    """What an image saved now would be; the parent is prepared. FileNotFoundError without an environment."""
+    """What an image saved now would be; the parent is prepared.
+
+    FileNotFoundError without an environment, InvalidInput for an excluded path that neither it nor the parent has.
+    """
     live = take(source.environment)
     parent = trees.index(source.parent) if source.parent else Snapshot()
+    _check(source.exclude, live, parent)
     rules = Rules(excluded=source.exclude)
     staying = stays_out(live.entries, rules)
     kept = stays_out(parent.entries, rules)
     result = _result(live, staying, parent, kept)
     left_out = (*((each, 0) for each in live.left_out), *_topmost(staying, live.entries))
     return Plan(live, result, _changes(trees, source, parent, result), left_out, parent, kept)
+
+
+def _check(excluded: Iterable[str], live: Snapshot, parent: Snapshot) -> None:
+    """A path written wrongly would take into the image what its user wants out of it."""
+    outside = {each.path for each in live.left_out}
+    for path in excluded:
+        inside = path.strip("/").removeprefix(f"{PREFIX}/")
+        if not any(inside in known for known in (live.entries, parent.entries, outside)):
+            raise InvalidInput(f"There is nothing at {readable(path)} to leave out. Write it as the preview does.")
 
 
 def look_again(source: Source, before: Plan) -> bool:

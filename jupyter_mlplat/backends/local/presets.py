@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import tomllib
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +28,11 @@ _TOLD = ("Resolved", "Downloading", "Building", "Prepared", "Installed")
 
 @dataclass(frozen=True)
 class Preset:
-    """One entry of the catalogue, as it is on this machine. `requirements` is the file of what is installed."""
+    """One entry of the catalogue, as it is on this machine.
+
+    `requirements` is the file of what is installed, `constraints` that of the versions; `without` are patterns of what
+    is not kept of it, in the environment.
+    """
 
     name: str
     tag: str
@@ -36,6 +41,8 @@ class Preset:
     default: bool
     requirements: Path
     torch_backend: str | None
+    constraints: Path | None = None
+    without: tuple[str, ...] = ()
     services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
     retires_on: date | None = None
     instead: str = ""
@@ -60,6 +67,7 @@ def load(folder: Path) -> tuple[Preset, ...]:
 
 def _preset(entry: dict[str, Any], folder: Path) -> Preset:
     retires_on, instead = retirement(entry)
+    constraints = folder / entry["name"] / "constraints.txt"
     return Preset(
         name=entry["name"],
         tag=entry["tag"].format(python=PYTHON, os=OS, arch=MACHINE),
@@ -68,6 +76,8 @@ def _preset(entry: dict[str, Any], folder: Path) -> Preset:
         default=entry.get("default", False),
         requirements=folder / entry["name"] / "requirements.txt",
         torch_backend=entry.get("torch_backend"),
+        constraints=constraints if constraints.exists() else None,
+        without=tuple(entry.get("without", ())),
         services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
         retires_on=retires_on,
         instead=instead,
@@ -102,12 +112,20 @@ async def build(preset: Preset, environment: Path) -> AsyncGenerator[str, None]:
         "--python",
         str(environment / "bin/python"),
     ]
+    if preset.constraints:
+        options += ["--constraints", str(preset.constraints)]
     for command in (venv, [*install, *options, "--requirements", str(preset.requirements)]):
         async with aclosing(_run(command, preset)) as lines:
             async for line in lines:
                 yield line
     # uv's own, for one uv at a time.
     (environment / ".lock").unlink(missing_ok=True)
+    await asyncio.to_thread(_leave_out, environment, preset.without)
+
+
+def _leave_out(environment: Path, patterns: Iterable[str]) -> None:
+    for path in (path for pattern in patterns for path in environment.glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 async def _run(command: list[str], preset: Preset) -> AsyncGenerator[str, None]:
