@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jupyter_mlplat.backends.local import presets
-from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
+from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "images"

@@ -9,7 +9,7 @@ import subprocess
 import uv
 
 from jupyter_mlplat.backends.local import presets
-from jupyter_mlplat.backends.local.pip_settings import pip_settings, uv_options
+from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 
 PYTHON = "3.11"
 
