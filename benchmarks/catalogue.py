@@ -73,9 +73,9 @@ def _figure(
 def fill(folder: Path) -> None:
     """A database with chains of saved images below two presets, one of which has been made anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    url = f"sqlite+aiosqlite:///{folder / 'platform.db'}"
+    url = f"sqlite:///{folder / 'platform.db'}"
     migrate(url)
-    engine = create_engine(url.replace("+aiosqlite", ""))
+    engine = create_engine(url)
     with Session(engine) as session, session.begin():
         _add_preset(session)
         for number in range(IMAGES):

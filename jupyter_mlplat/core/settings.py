@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'platform.db'}"
+        return self.database_url or f"sqlite:///{self.data_dir / 'platform.db'}"
 
     def is_admin(self, user: str) -> bool:
         return user == self.owner or user in self.admins

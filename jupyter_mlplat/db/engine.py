@@ -18,10 +18,11 @@ from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.db import postgresql, sqlite
 from jupyter_mlplat.db.troubles import in_words
+from jupyter_mlplat.db.turns import Turns
 from jupyter_mlplat.errors import BackendFailure
 
 WAIT_SECONDS = 10.0
-"""How long a write transaction waits for its turn."""
+"""How long a write transaction waits while no other gets its turn."""
 
 BESIDE_REQUESTS = 4
 """Readers at once of one fenced database."""
@@ -49,7 +50,7 @@ class Database:
         self._fence: Fence | None = None
         self._writing: asyncio.Semaphore | None = None
         self._reading: asyncio.Semaphore | None = None
-        self._turn = asyncio.Lock()
+        self._turns = Turns()  # of this process, so that those who wait for the lock hold no connections
         self._engine = postgresql.engine(url) if self.postgresql else sqlite.engine(url)
         reading = postgresql.reading(self._engine) if self.postgresql else self._engine
         writing = self._engine if self.postgresql else sqlite.writing(self._engine)
@@ -89,7 +90,7 @@ class Database:
         with in_words():
             async with (
                 self._writing or nullcontext(),
-                self._in_turn(patient),
+                self._turns.take(WAIT_SECONDS, patient=patient),
                 self._writes() as session,
                 session.begin(),
             ):
@@ -112,19 +113,6 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
-
-    @asynccontextmanager
-    async def _in_turn(self, patient: bool) -> AsyncIterator[None]:
-        """One writer of this process at a time, so that those who wait for the lock hold no connections."""
-        try:
-            async with asyncio.timeout(None if patient else WAIT_SECONDS):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise BackendFailure("The database is busy. Try again soon.") from None
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def _connect(self, session: AsyncSession) -> None:
         try:

@@ -58,7 +58,7 @@ def _upgrade(connection: Connection) -> None:
 
 async def _write(name: str, message: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{folder}/empty.db"
+        url = f"sqlite:///{folder}/empty.db"
         await _migrate(url)
         database = Database(url)
         async with database.transaction() as session:

@@ -67,10 +67,16 @@ class HubClient:
             offset = (page["_pagination"]["next"] or {}).get("offset")
         return found
 
-    async def start(self, user: str, name: str, permit: str) -> None:
-        """Ask for the server and wait until it answers; SpawnFailed where it does not come up."""
+    async def start(self, user: str, name: str, permit: str, *, anew: bool = False) -> None:
+        """Ask for the server and wait until it answers; SpawnFailed where it does not come up.
+
+        `anew`: one that the Hub takes for running has ended in truth, and is stopped first.
+        """
         path = f"/users/{quote(user)}/servers/{quote(name)}"
         answer = await self._ask_for_server(user, path, permit)
+        if anew and _is_up(answer):
+            await self.stop(user, name)
+            answer = await self._ask_for_server(user, path, permit)
         if answer.status_code not in (201, 202) and not _already(answer):
             raise SpawnFailed(_reason(answer))
         while not await self._has_come_up(path):
@@ -158,7 +164,11 @@ def _why(failed: dict[str, Any]) -> str:
 
 
 def _already(answer: httpx.Response) -> bool:
-    return answer.status_code == 400 and ("already running" in answer.text or "is pending" in answer.text)
+    return _is_up(answer) or (answer.status_code == 400 and "is pending" in answer.text)
+
+
+def _is_up(answer: httpx.Response) -> bool:
+    return answer.status_code == 400 and "already running" in answer.text
 
 
 def _reason(answer: httpx.Response) -> str:

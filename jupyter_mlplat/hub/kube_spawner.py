@@ -74,15 +74,18 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
     def _delete_pvc_default(self) -> bool:
         return False
 
+    def start(self) -> Any:
+        """As KubeSpawner does. The Hub commits what is noted here: what it needs to go on if it is killed."""
+        self.orm_spawner.state = self.get_state()
+        return super().start()
+
     async def _start(self) -> str:
         """Bring the pod that the permit stands for to a server that answers; its address."""
         launch = await redeem(self.platform_url, self.hub_secret, self.user_options, self.user.name, self.name)
         self.leaves_server = False
         self.manifest = launch.pod
         await self._watch()
-        self._remember()
         await self._create_or_adopt(await self.get_pod_manifest())
-        self._remember()
         url: str = self._get_pod_url(await self._running())
         await self._answering(url)
         return url
@@ -125,7 +128,7 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
             await self._start_watching_events()
 
     def _remember(self) -> None:
-        """Write down what a Hub that is killed now needs to go on."""
+        """Write down what has changed since the start of what a Hub that is killed now needs to go on."""
         self.orm_spawner.state = self.get_state()
         if session := inspect(self.orm_spawner).session:
             session.commit()
@@ -169,6 +172,7 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
             message = f"The pod {self.pod_name} is not the one that the platform asks for."
             raise SpawnException(message, reason="foreign-pod", status_code=409)
         self.api_token = variables_of(pod).get(TOKEN) or self.api_token
+        self._remember()
         self.log.info("Adopting pod %s", self.pod_name)
         return True
 

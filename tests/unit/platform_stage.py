@@ -42,7 +42,7 @@ def empty_database() -> bytes:
     with TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         path = Path(folder, "platform.db")
         # in a thread, for the caller's own event loop is running
-        pool.submit(migrate, f"sqlite+aiosqlite:///{path}").result()
+        pool.submit(migrate, f"sqlite:///{path}").result()
         return path.read_bytes()
 
 

@@ -42,14 +42,14 @@ def indexes(connection: Connection) -> set[tuple[str, ...]]:
 
 def test_migrations_and_models_agree(tmp_path: Path) -> None:
     migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
-    migrate(f"sqlite+aiosqlite:///{migrated}")
+    migrate(f"sqlite:///{migrated}")
     on(made, Base.metadata.create_all)
     assert on(migrated, compared) == []
     assert on(migrated, indexes) == on(made, indexes)
 
 
 def test_a_difference_would_be_seen(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'platform.db'}"
+    url = f"sqlite:///{tmp_path / 'platform.db'}"
     migrate(url)
     on(tmp_path / "platform.db", lambda connection: connection.execute(text("ALTER TABLE jobs ADD extra TEXT")))
     assert [kind for kind, *_ in on(tmp_path / "platform.db", compared)] == ["remove_column"]
@@ -81,7 +81,7 @@ def down_and_up(connection: Connection) -> None:
 
 
 def test_migrations_go_down_and_up_again(tmp_path: Path, postgresql: PostgresServer) -> None:
-    migrate(f"sqlite+aiosqlite:///{tmp_path / 'platform.db'}")
+    migrate(f"sqlite:///{tmp_path / 'platform.db'}")
     on(tmp_path / "platform.db", down_and_up)
     assert on(tmp_path / "platform.db", compared) == []
     url = postgresql.migrated()
@@ -99,7 +99,7 @@ async def of_postgresql(url: str, work: Callable[[Connection], Any]) -> Any:
 
 
 async def test_migrating_again_and_at_once_does_no_harm(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'platform.db'}"
+    url = f"sqlite:///{tmp_path / 'platform.db'}"
     await asyncio.gather(*(asyncio.to_thread(migrate, url) for _ in range(3)))
     await asyncio.to_thread(migrate, url)
     tables = on(tmp_path / "platform.db", lambda connection: set(inspect(connection).get_table_names()))
@@ -108,7 +108,7 @@ async def test_migrating_again_and_at_once_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "platform.db"
-    migrate(f"sqlite+aiosqlite:///{path}")
+    migrate(f"sqlite:///{path}")
     on(path, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(Conflict, match="newer version"):
-        migrate(f"sqlite+aiosqlite:///{path}")
+        migrate(f"sqlite:///{path}")

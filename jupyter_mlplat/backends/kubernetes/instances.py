@@ -54,10 +54,12 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         yield Checkpoint("Preparing the work folder", step=StepName.PREPARE_STORAGE)
         async for checkpoint in self._clear(spec):
             yield checkpoint
-        await asyncio.gather(ensure_claim(self._cluster, spec, self._settings), self._correct_hub(spec))
+        await ensure_claim(self._cluster, spec, self._settings)
         yield Checkpoint("Looking for a node", step=StepName.PREPARE_COMPUTE)
         start = Start(spec, self._world, self._settings)
-        asked = asyncio.create_task(self._hub.start(spec.owner, spec.instance_id, spec.permit))
+        # where the pod is gone and the Hub has not noticed yet, it would say that the server is up already
+        gone = self._world.pod(names.pod_name(spec.instance_id)) is None
+        asked = asyncio.create_task(self._hub.start(spec.owner, spec.instance_id, spec.permit, anew=gone))
         try:
             with self._world.signals.listen(*_names(spec)) as changed:
                 while not asked.done():
@@ -166,13 +168,6 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         pod = self._world.pod(names.pod_name(spec.instance_id))
         if pod is not None and (lost := await self._removal.lost(pod)):
             raise BackendFailure(f"The instance was lost while it started: {lost}.")
-
-    async def _correct_hub(self, spec: InstanceSpec) -> None:
-        """Where the pod is gone and the Hub has not noticed yet, it would say that the server is up already."""
-        if self._world.pod(names.pod_name(spec.instance_id)) is None:
-            server = await self._hub.server(spec.owner, spec.instance_id)
-            if server is not None and server.ready:
-                await self._hub.stop(spec.owner, spec.instance_id)
 
     async def _started(self, spec: InstanceSpec, asked: asyncio.Task[None], start: Start) -> None:
         """The outcome of the Hub's start; where it gave up on a pod that lives, the start goes on with that pod."""
