@@ -175,6 +175,8 @@ def simulated_nodes(pods: int) -> Iterator[tuple[dict[str, str], Json]]:
     annotation = f"kwok.x-k8s.io/node={mark}"
     command = ["kwok", "--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={annotation}"]
     command += ["--kubeconfig", os.environ["KUBECONFIG"], "--config", str(STAGES)]
+    # else each counts as lost for a moment, again and again, in which none can be asked for anything
+    command += ["--node-lease-duration-seconds", "40"]
     kwok = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         items = [_node(mark, number) for number in range(math.ceil(pods / PODS_ON_A_NODE))]
