@@ -1,6 +1,5 @@
 """Makes, copies and removes environments: blocking, each of them whole or not at all."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from jupyter_mlplat.environments.interpreter import OUTER_PYTHON, PYTHON, tie_to
 from jupyter_mlplat.environments.kernels import KERNELS, python_of
 from jupyter_mlplat.environments.places import BASE, ENVS, FACTS, Facts, Say, check_free, folder_of, making, remove
 from jupyter_mlplat.environments.relocation import relocate_script
-from jupyter_mlplat.errors import Conflict, InvalidInput, NoSpace
+from jupyter_mlplat.errors import Conflict, InvalidInput
+from jupyter_mlplat.oci.disk import no_space_in_words
 
 __all__ = ["clone", "create", "remove"]
 
@@ -94,7 +94,8 @@ class _Copier:
         )
 
     def _copy_file(self, source: str, target: str) -> None:
-        shutil.copy2(source, target, follow_symlinks=False)
+        with no_space_in_words("the environment could not be copied"):
+            shutil.copy2(source, target, follow_symlinks=False)
         self._count += 1
         if self._count % _TOLD_EVERY == 0:
             self._say(f"Copied {self._count} files")
@@ -107,13 +108,9 @@ class _Copier:
 
 @contextmanager
 def _space_in_words() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, shutil.Error) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("The disk is full, so the environment could not be made. Free some space.") from error
-        if isinstance(error, shutil.Error):
-            raise Conflict(
-                "The environment changed while it was copied. Try again when nothing is installed."
-            ) from error
-        raise
+    """Turns a full disk into NoSpace, and what vanished from under a copy into Conflict."""
+    with no_space_in_words("the environment could not be made"):
+        try:
+            yield
+        except shutil.Error as error:
+            raise Conflict("The environment changed while it was copied. Try again when it is left alone.") from error

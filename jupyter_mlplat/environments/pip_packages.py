@@ -76,10 +76,11 @@ def _uv(arguments: Sequence[str], at: Path, say: Say) -> None:
             process.kill()
             raise
     if process.returncode:
-        raise _failure("\n".join(last))
+        raise failure("\n".join(last))
 
 
-def _failure(words: str) -> BackendFailure | NoSpace:
+def failure(words: str) -> BackendFailure | NoSpace:
+    """What the last words of uv's come to."""
     if "No space left on device" in words:
         return NoSpace(f"The disk is full, so the packages could not be installed. Free some space.\n{words}")
     return BackendFailure(f"uv could not install the packages:\n{words}")

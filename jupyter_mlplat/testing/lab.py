@@ -38,9 +38,9 @@ class Lab:
         body = {"type": "file", "format": "base64", "content": base64.b64encode(content).decode()}
         self.http.put(f"/api/contents/{quote(path)}", json=body).raise_for_status()
 
-    def kernel(self) -> "Kernel":
-        """Start a kernel of the instance's environment."""
-        answer = self.http.post("/api/kernels", json={"name": "python3"})
+    def kernel(self, name: str = "python3") -> "Kernel":
+        """Start a kernel: that of the instance's environment, or of one inside it."""
+        answer = self.http.post("/api/kernels", json={"name": name})
         answer.raise_for_status()
         return Kernel(self, answer.json()["id"])
 

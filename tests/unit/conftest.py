@@ -1,7 +1,9 @@
 """What several of the unit tests stand on."""
 
 import os
+import resource
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,19 @@ def job(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             for pid in [*descendants(running.process.pid), running.process.pid]:
                 os.kill(pid, signal.SIGKILL)
             running.process.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 4 MiB; where none can be mounted, a limit on the size of files stands in."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not mounted:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, limits[1]))
+    yield folder
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    if mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

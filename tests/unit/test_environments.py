@@ -11,13 +11,21 @@ import pytest
 from conda_channel import greeting_package, make_channel, python_package
 from wheels import make_wheel
 
-from jupyter_mlplat.environments import interpreter
+from jupyter_mlplat.environments import interpreter, pip_packages
 from jupyter_mlplat.environments.files import available, find, read
 from jupyter_mlplat.environments.kernels import kernel_folder
 from jupyter_mlplat.environments.listing import listing
 from jupyter_mlplat.environments.making import clone, create, remove
 from jupyter_mlplat.environments.places import half_made, sweep
-from jupyter_mlplat.errors import AlreadyExists, BackendFailure, InvalidInput, MlplatError, NotAllowed, NotFound
+from jupyter_mlplat.errors import (
+    AlreadyExists,
+    BackendFailure,
+    InvalidInput,
+    MlplatError,
+    NoSpace,
+    NotAllowed,
+    NotFound,
+)
 from jupyter_mlplat.runner.kernel import installed_kernels
 
 
@@ -247,6 +255,26 @@ def test_one_whose_kernel_was_not_reached_gets_it_at_the_next_start(environment,
     kernel_folder(environment, "vision").rmdir()
     sweep(environment)
     assert listing(environment, "x")[1].kernel == "vision"
+
+
+@pytest.fixture
+def large_environment(environment):
+    """One that a small disk has no room for."""
+    (environment / "large.bin").write_bytes(b"x" * (5 << 20))
+    return environment
+
+
+def test_a_full_disk_is_said_in_words_and_leaves_nothing(large_environment, small_disk):
+    (large_environment / "envs").symlink_to(small_disk)
+    with pytest.raises(NoSpace, match="disk is full"):
+        clone(large_environment, "copy", "base", lambda _: None)
+    assert left(large_environment) == []
+
+
+def test_the_full_disk_of_another_program_is_known_by_its_words():
+    words = "error: Failed to install: x.whl\n  Caused by: No space left on device (os error 28)"
+    assert isinstance(pip_packages.failure(words), NoSpace)
+    assert isinstance(pip_packages.failure("error: nothing matches"), BackendFailure)
 
 
 def test_files_are_those_of_the_platform_and_the_users(tmp_path):

@@ -3,7 +3,6 @@
 import asyncio
 import ensurepip
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -337,22 +336,6 @@ async def test_an_environment_that_never_holds_still_is_not_saved(place, digest,
         await asyncio.to_thread(write, place, digest, env)
     place.assert_nothing_under_way()
     assert place.layout.find("alice/mine:1") is None
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A data folder on a disk of 4 MiB; where none can be mounted, a limit on the size of files stands in."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if not mounted:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, limits[1]))
-    yield folder
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    if mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def test_a_full_disk_fails_the_save_in_words_and_leaves_nothing(place, digest, small_disk):

@@ -175,4 +175,24 @@ export class Client {
   cancelTransfer(id: string): Promise<unknown> {
     return this.transport.send('DELETE', `transfers/${id}`);
   }
+  environments(): Promise<models.IEnvironments> {
+    return this.transport.get('environments');
+  }
+
+  environmentFiles(): Promise<models.IEnvironmentFile[]> {
+    return this.transport.get('environments/files');
+  }
+
+  makeEnvironment(wish: { name: string; file?: string; clone_of?: string }): Promise<models.IEnvironmentWork> {
+    return this.transport.send('POST', 'environments', wish);
+  }
+
+  removeEnvironment(name: string): Promise<unknown> {
+    return this.transport.send('DELETE', `environments/named/${encodeURIComponent(name)}`);
+  }
+
+  /** Cancel it while it is under way, else take it off the list. */
+  endEnvironmentWork(id: string): Promise<models.IEnvironmentWork> {
+    return this.transport.send('DELETE', `environments/work/${id}`);
+  }
 }

@@ -306,4 +306,42 @@ export interface ITransfer {
   message: string;
 }
 
+/** An environment inside the instance; `size` in bytes, `kernel` empty where it has none. */
+export interface IEnvironment {
+  name: string;
+  kind: 'base' | 'venv' | 'conda';
+  python: string;
+  packages: number;
+  size: number;
+  source: string;
+  kernel: string;
+  created_at: Moment | null;
+  path: string;
+}
+
+/** A file that an environment can be made from; `title` is what it is called where nobody says otherwise. */
+export interface IEnvironmentFile {
+  name: string;
+  title: string;
+  kind: 'pip' | 'conda';
+  description: string;
+  path: string;
+}
+
+/** An environment being made; `message` says how far it is, or why it failed. */
+export interface IEnvironmentWork {
+  id: string;
+  verb: 'create' | 'clone';
+  name: string;
+  state: 'running' | 'completed' | 'failed' | 'cancelled';
+  message: string;
+  lines: string[];
+}
+
+export interface IEnvironments {
+  environments: IEnvironment[];
+  work: IEnvironmentWork[];
+  half_made: string[];
+}
+
 export const FINAL_PHASES: ReadonlySet<Phase> = new Set(['Failed', 'Completed', 'Terminated', 'Abnormal']);

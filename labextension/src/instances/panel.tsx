@@ -5,6 +5,8 @@ import type { IEvent, IInstance } from '../api/models';
 import type { ImagesModel } from '../images/model';
 import { ImageMarks } from '../images/marks';
 import { SavesInProgress } from '../images/progress';
+import type { EnvironmentsModel } from '../environments/model';
+import { EnvironmentsSection } from '../environments/section';
 import { CommandIDs } from '../tokens';
 import { useLoaded, useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox, Trouble, Waiting } from '../ui/feedback';
@@ -19,6 +21,7 @@ import type { InstanceModel } from './model';
 export interface IInstancePanelProps {
   model: InstanceModel;
   images: ImagesModel;
+  environments: EnvironmentsModel;
   commands: CommandRegistry;
   widget: ViewWidget;
 }
@@ -70,8 +73,9 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
         <h3>{trans.__('In use now')}</h3>
         <Meters inSight={inSight} />
       </section>
+      <EnvironmentsSection model={props.environments} inSight={inSight} />
       <section>
-        <h3>{trans.__('Environment')}</h3>
+        <h3>{trans.__('Image')}</h3>
         <p className="mlp-note">{trans.__('Keep the packages that you installed, for jobs and other instances.')}</p>
         <SavesInProgress images={images} />
         <button

@@ -6,6 +6,7 @@ import * as React from 'react';
 import { CommandIDs, IImagesModel, IInstanceModel, IPlatform } from '../tokens';
 import { ViewWidget } from '../ui/panel';
 import { instanceIcon } from '../ui/icons';
+import { EnvironmentsModel } from '../environments/model';
 import type { ImagesModel } from '../images/model';
 import { leaveWithInstance } from './away';
 import type { IDesk } from './documents';
@@ -43,8 +44,9 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = platform;
     const desk: IDesk = { app, documents, shell, restorer, state, window };
     leaveWithInstance(platform, model, desk);
+    const environments = new EnvironmentsModel(platform, app.serviceManager.kernelspecs);
     const panel = new ViewWidget(platform, widget =>
-      React.createElement(InstancePanel, { model, images, commands: app.commands, widget })
+      React.createElement(InstancePanel, { model, images, environments, commands: app.commands, widget })
     );
     panel.id = 'mlplat-instance';
     panel.title.icon = instanceIcon;
