@@ -53,7 +53,7 @@ def test_an_environment_from_its_making_to_its_removal(lab: LabWindow, tmp_path:
     card = lab.page.locator(".jp-LauncherCard[data-category=Notebook]").filter(has_text="vision")
     card.click()
     lab.wait_for_kernel()
-    assert lab.run("import alpha, sys; print(alpha.VERSION, sys.prefix)").endswith("/envs/vision")
+    assert lab.run("import alpha, sys; print(alpha.VERSION, sys.prefix)").strip().endswith("/envs/vision")
 
     row(panel, "vision").get_by_role("button", name="Remove vision").click()
     expect(lab.dialog).to_contain_text("Your notebooks stay")
