@@ -18,6 +18,8 @@ from jupyter_mlplat.environments.places import Say
 from jupyter_mlplat.errors import BackendFailure, NoSpace
 
 _LAST_WORDS = 12
+_NO_NEWS = "Using Python "
+"""What a line begins with that only tells the folder, which is a partial one."""
 _LEFT_OUT = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT"})
 
 
@@ -70,8 +72,9 @@ def _uv(arguments: Sequence[str], at: Path, say: Say) -> None:
         try:
             assert process.stderr is not None
             for line in filter(None, map(str.rstrip, process.stderr)):
-                last.append(line)
-                say(line)
+                if not line.startswith(_NO_NEWS):
+                    last.append(line)
+                    say(line)
         except BaseException:
             process.kill()
             raise

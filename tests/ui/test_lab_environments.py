@@ -49,8 +49,8 @@ def test_an_environment_from_its_making_to_its_removal(lab: LabWindow, tmp_path:
     expect(row(panel, "vision")).to_contain_text("venv")
     expect(lab.toast("vision is ready")).to_be_visible()
 
-    lab.tab("Launcher").click()
-    card = lab.page.locator(".jp-LauncherCard[data-category=Notebook]").filter(has_text="vision")
+    lab.choose("File", "New Launcher")
+    card = lab.page.locator(".jp-LauncherCard[data-category=Notebook]:visible").filter(has_text="vision")
     card.click()
     lab.wait_for_kernel()
     assert lab.run("import alpha, sys; print(alpha.VERSION, sys.prefix)").strip().endswith("/envs/vision")
@@ -61,10 +61,12 @@ def test_an_environment_from_its_making_to_its_removal(lab: LabWindow, tmp_path:
     expect(lab.dialog.get_by_role("alert")).to_contain_text("A kernel runs on vision")
     lab.dialog.get_by_role("button", name="Cancel").click()
     lab.choose("Kernel", "Shut Down Kernel")
+    expect(lab.page.locator("#jp-main-statusbar")).to_contain_text("No Kernel")
     row(panel, "vision").get_by_role("button", name="Remove vision").click()
     lab.dialog.get_by_role("button", name="Remove").click()
     expect(panel.locator(".mlp-environment")).to_have_count(1)
-    expect(card).to_have_count(0)
+    lab.choose("File", "New Launcher")
+    expect(lab.page.locator(".jp-LauncherCard[data-category=Notebook]:visible")).to_have_count(1)
 
 
 def test_what_fails_says_why_and_can_be_taken_off(lab: LabWindow, tmp_path: Path) -> None:
