@@ -230,14 +230,15 @@ def make(build: Build, name: str, wheel: Path, below: str, inputs_below: str = "
         fill_context(name, folder, wheel)
         told = arguments(build, name, below)
         inputs = fingerprint(folder, told | {"inputs_below": inputs_below})
-        if is_there(build, name, inputs):
+        if not build.afresh and is_there(build, name, inputs):
             print(f"{build.reference(name)} is up to date")
             return inputs
         labels = {INPUTS: inputs}
         if name in PRESETS:
             bake(build, name, folder, told, {})
             labels |= described(build.reference(name))
-        bake(replace(build, afresh=False), name, folder, told, labels)
+            build = replace(build, afresh=False)
+        bake(build, name, folder, told, labels)
     if build.registry:
         run("buildah", "push", "--quiet", *build.tls, build.reference(name))
     print(f"{build.reference(name)} built in {time.monotonic() - started:.0f} s")
