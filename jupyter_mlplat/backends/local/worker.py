@@ -81,7 +81,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {"write": write, "preview": pr
 
 def main(parent: str, verb: str, arguments: str) -> None:
     end_with(int(parent))
-    gc.disable()  # tens of thousands of entries that stay until the end: looking through them costs a tenth of the time
+    gc.disable()  # tens of thousands of entries stay until the end, and would be looked through again and again
     try:
         say(result=VERBS[verb](**json.loads(arguments)))
     except MlplatError as error:
