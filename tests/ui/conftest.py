@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from console_stage import WIDE, OpenPage, Stage, stage
+from lab_window import LabWindow
 from people import SignIn, user_of
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
@@ -130,3 +131,11 @@ def sign_in(platform: RunningPlatform, chromium: Browser) -> Iterator[SignIn]:
     expect.set_options(timeout=None)
     for window in windows:
         window.close()
+
+
+@pytest.fixture
+def lab(graces_instance: Instance, sign_in: SignIn) -> LabWindow:
+    """The Lab of that instance."""
+    lab = LabWindow(sign_in("grace"))
+    lab.enter(graces_instance)
+    return lab

@@ -4,20 +4,10 @@ from pathlib import Path
 
 import pytest
 from lab_window import LabWindow
-from people import SignIn
 from playwright.sync_api import Locator, expect
 from wheels import make_wheel
 
-from jupyter_mlplat.instances.models import Instance
-
 pytestmark = [pytest.mark.browser, pytest.mark.hub]
-
-
-@pytest.fixture
-def lab(graces_instance: Instance, sign_in: SignIn) -> LabWindow:
-    lab = LabWindow(sign_in("grace"))
-    lab.enter(graces_instance)
-    return lab
 
 
 def offer(lab: LabWindow, folder: Path, name: str, *lines: str) -> None:

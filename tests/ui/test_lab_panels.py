@@ -4,20 +4,11 @@ from pathlib import Path
 
 import pytest
 from lab_window import LabWindow
-from people import SignIn
 from playwright.sync_api import Locator, expect
 
-from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub]
-
-
-@pytest.fixture
-def lab(graces_instance: Instance, sign_in: SignIn) -> LabWindow:
-    lab = LabWindow(sign_in("grace"))
-    lab.enter(graces_instance)
-    return lab
 
 
 def drop(target: Locator, files: list[Path]) -> None:
