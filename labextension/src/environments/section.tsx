@@ -6,6 +6,7 @@ import { useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox, ProgressBar, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
 import { Name } from '../ui/text';
+import { IconButton } from '../ui/icon-button';
 import { cloneEnvironment, newEnvironment, removeEnvironment } from './dialogs';
 import { isUnderWay, type EnvironmentsModel } from './model';
 
@@ -76,16 +77,17 @@ function Row({ environment, model }: { environment: IEnvironment; model: Environ
           <Name>{name}</Name>
         </strong>
         <span className="mlp-faint">{kind(environment, trans)}</span>
-        <IconButton label={trans.__('Clone %1…', name)} onClick={() => void cloneEnvironment(platform, model, name)}>
-          <copyIcon.react tag="span" width="14px" />
-        </IconButton>
+        <IconButton
+          label={trans.__('Clone %1…', name)}
+          onClick={() => void cloneEnvironment(platform, model, name)}
+          icon={copyIcon}
+        />
         {name !== BASE && (
           <IconButton
             label={trans.__('Remove %1…', name)}
             onClick={() => void removeEnvironment(platform, model, environment)}
-          >
-            <deleteIcon.react tag="span" width="14px" />
-          </IconButton>
+            icon={deleteIcon}
+          />
         )}
       </div>
       <div className="mlp-faint mlp-ellipsis">{facts(environment, trans)}</div>
@@ -98,20 +100,6 @@ function Row({ environment, model }: { environment: IEnvironment; model: Environ
 
 function kind(environment: IEnvironment, trans: TranslationBundle): string {
   return environment.kind === 'base' ? trans.__("the instance's own") : environment.kind;
-}
-
-function IconButton(props: { label: string; onClick: () => void; children: React.ReactNode }): JSX.Element {
-  return (
-    <button
-      type="button"
-      className="mlp-icon-button"
-      title={props.label}
-      aria-label={props.label}
-      onClick={props.onClick}
-    >
-      {props.children}
-    </button>
-  );
 }
 
 function Task({ work, model }: { work: IEnvironmentWork; model: EnvironmentsModel }): JSX.Element {
@@ -133,11 +121,7 @@ function Task({ work, model }: { work: IEnvironmentWork; model: EnvironmentsMode
             {asked ? trans.__('Cancelling…') : trans.__('Cancel')}
           </button>
         )}
-        {!busy && (
-          <IconButton label={trans.__('Take %1 off the list', work.name)} onClick={end}>
-            <closeIcon.react tag="span" width="14px" />
-          </IconButton>
-        )}
+        {!busy && <IconButton label={trans.__('Take %1 off the list', work.name)} onClick={end} icon={closeIcon} />}
       </div>
       {busy && <ProgressBar done={0} total={0} label={trans.__('Making %1', work.name)} />}
       {busy && <div className="mlp-faint mlp-ellipsis">{work.message}</div>}

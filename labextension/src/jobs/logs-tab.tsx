@@ -4,6 +4,7 @@ import type { IJob } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox } from '../ui/feedback';
 import { useInSight, type ViewWidget } from '../ui/panel';
+import { IconButton } from '../ui/icon-button';
 import { LogSearch } from './log-buffer';
 import { LogFollower } from './log-follower';
 import { LogView } from './log-view';
@@ -146,20 +147,6 @@ function SearchField({ query, setQuery, count, at, go }: ISearchFieldProps): JSX
         </>
       )}
     </div>
-  );
-}
-
-function IconButton(props: { label: string; icon: typeof caretUpIcon; onClick: () => void }): JSX.Element {
-  return (
-    <button
-      type="button"
-      className="mlp-icon-button"
-      title={props.label}
-      aria-label={props.label}
-      onClick={props.onClick}
-    >
-      <props.icon.react tag="span" width="16px" />
-    </button>
   );
 }
 

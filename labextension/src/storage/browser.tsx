@@ -6,10 +6,10 @@ import { EmptyState, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
 import { storageIcon } from '../ui/icons';
 import { Ago, Name } from '../ui/text';
+import { IconButton } from '../ui/icon-button';
 import type { IStorageActions } from './actions';
 import type { StorageModel } from './model';
 import { nameOf, obsUrl } from './paths';
-import { Action } from './panel';
 
 interface IBrowserProps {
   model: StorageModel;
@@ -73,12 +73,12 @@ function Buckets({ model, actions }: IBrowserProps): JSX.Element {
                 open={() => void model.open(`${bucket}/`)}
                 actions={
                   <>
-                    <Action
+                    <IconButton
                       label={trans.__('Copy %1', obsUrl(`${bucket}/`))}
                       icon={copyIcon}
                       onClick={() => actions.copyPath(`${bucket}/`)}
                     />
-                    <Action
+                    <IconButton
                       label={trans.__('Delete the bucket…')}
                       icon={deleteIcon}
                       onClick={() => actions.deleteBucket(bucket)}
@@ -106,12 +106,12 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
       moment={object.modified_at}
       actions={
         <>
-          <Action
+          <IconButton
             label={trans.__('Copy %1', obsUrl(object.key))}
             icon={copyIcon}
             onClick={() => actions.copyPath(object.key)}
           />
-          <Action
+          <IconButton
             label={trans.__('Copy into the folder that is open in the file browser')}
             icon={pasteIcon}
             onClick={() => actions.copyToWork(object)}
@@ -127,7 +127,7 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
               <downloadIcon.react tag="span" width="16px" />
             </a>
           )}
-          <Action label={trans.__('Delete…')} icon={deleteIcon} onClick={() => actions.deleteObject(object)} />
+          <IconButton label={trans.__('Delete…')} icon={deleteIcon} onClick={() => actions.deleteObject(object)} />
         </>
       }
     />

@@ -4,6 +4,7 @@ import { useModel, useTrans } from '../ui/context';
 import { Trouble } from '../ui/feedback';
 import { useInSight, type ViewWidget } from '../ui/panel';
 import { CopyButton } from '../ui/text';
+import { IconButton } from '../ui/icon-button';
 import { Browser } from './browser';
 import type { StorageModel } from './model';
 import { filesDropped, filesPicked, type ILocalFile } from './local-files';
@@ -52,11 +53,15 @@ function Head({ model, transfers, actions }: IStoragePanelProps): JSX.Element {
     <div className="mlp-panel-head">
       <h2>{trans.__('Storage')}</h2>
       {inBucket ? (
-        <Action label={trans.__('Upload files here')} icon={fileUploadIcon} onClick={() => picker.current?.click()} />
+        <IconButton
+          label={trans.__('Upload files here')}
+          icon={fileUploadIcon}
+          onClick={() => picker.current?.click()}
+        />
       ) : (
-        <Action label={trans.__('New bucket…')} icon={newFolderIcon} onClick={actions.newBucket} />
+        <IconButton label={trans.__('New bucket…')} icon={newFolderIcon} onClick={actions.newBucket} />
       )}
-      <Action label={trans.__('Read the list again')} icon={refreshIcon} onClick={() => void model.refresh()} />
+      <IconButton label={trans.__('Read the list again')} icon={refreshIcon} onClick={() => void model.refresh()} />
       <input
         ref={picker}
         type="file"
@@ -68,19 +73,6 @@ function Head({ model, transfers, actions }: IStoragePanelProps): JSX.Element {
         }}
       />
     </div>
-  );
-}
-
-/** A small button with an icon. */
-export function Action(props: { label: string; icon: typeof refreshIcon; onClick: () => void }): JSX.Element {
-  const onClick = (event: React.MouseEvent) => {
-    event.stopPropagation();
-    props.onClick();
-  };
-  return (
-    <button type="button" className="mlp-icon-button" title={props.label} aria-label={props.label} onClick={onClick}>
-      <props.icon.react tag="span" width="16px" />
-    </button>
   );
 }
 
