@@ -7,14 +7,19 @@ MLPLAT_TEST_IMAGES=present the images are taken as the registry has them.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from instances_stage import Stage, running, staged
 from jobs_stage import Platform, identities
 from kubectl import Kubectl
 from release import Images, Release, installed
+from save_stage import Lab, laboratory
 
+from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 
@@ -111,3 +116,24 @@ def jobs_platform(
         platform = Platform(tmp_path_factory.mktemp("jobs"), namespace, references, hub).start()
         yield platform
         platform.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """Pods whose changes are saved."""
+    async with laboratory(tmp_path_factory.mktemp("save")) as lab:
+        yield lab
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """Instances on the cluster, through a Hub."""
+    async with staged(tmp_path_factory.mktemp("instances"), patience=timedelta(minutes=3)) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one(stage: Stage) -> AsyncIterator[InstanceSpec]:
+    """An instance that tests may share which leave it running."""
+    async with running(stage, "i-shared") as spec:
+        yield spec

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -302,3 +303,23 @@ async def staged(folder: Path, **settings: Any) -> AsyncIterator[Stage]:
         yield stage
     finally:
         await stage.down()
+
+
+SOON = timedelta(seconds=4)
+
+
+@asynccontextmanager
+async def running(stage: Stage, instance_id: str, **changes: Any) -> AsyncIterator[InstanceSpec]:
+    """A running instance, removed afterwards."""
+    spec = stage.spec(instance_id, **changes)
+    try:
+        await stage.start(spec)
+        yield spec
+    finally:
+        await stage.remove(spec)
+
+
+def with_settings(stage: Stage, **changes: Any) -> KubernetesInstances:
+    """The back end of the stage with other settings."""
+    settings: KubernetesSettings = stage.settings.model_copy(update=changes)
+    return KubernetesInstances(stage.cluster, stage.world, stage.client, settings, console="/services/mlplat/")

@@ -360,3 +360,31 @@ def known_to_nodes(registry: OwnRegistry, ca: Path | None = None) -> Iterator[No
         yield
     finally:
         shutil.rmtree(folder)
+
+
+CHANGES = f"""
+cd {SITE} && mkdir -p mlplat_test-1.5.dist-info
+printf 'Name: mlplat-test\\nVersion: 1.5\\n' > mlplat_test-1.5.dist-info/METADATA
+echo 'answer = 42' > mlplat_test.py
+rm -r pip
+rm -rf ipykernel && mkdir ipykernel && echo 'mine = 1' > ipykernel/__init__.py
+cd /home/ma-user
+mkdir -p data empty .ssh .aws .docker .local/share/jupyter/runtime .vscode-server
+echo one > data/one && ln data/one data/two && ln -s one data/link
+python3 -c "import os; os.setxattr('data/one', 'user.colour', b'blue')"
+truncate -s 20M data/sparse && printf end >> data/sparse
+echo closed > data/closed && chmod 000 data/closed
+echo ünï > 'data/ünï code'
+echo SECRET-KEY > .ssh/id_ed25519; echo public > .ssh/id_ed25519.pub; echo SECRET-AWS > .aws/credentials
+echo SECRET-GIT > .git-credentials; echo SECRET-NET > .netrc; echo '{{"SECRET-DOCKER": 1}}' > .docker/config.json
+echo SECRET-JUPYTER > .local/share/jupyter/runtime/kernel-1.json; echo SECRET-IDE > .vscode-server/token
+echo SECRET-PEM > data/mine.pem
+echo SECRET-WORK > work/secret; echo SECRET-CACHE > /cache/secret; echo SECRET-TMP > /tmp/secret
+"""
+
+
+BIG = "python3 -c \"import os; [open('/home/ma-user/big%d' % i, 'wb').write(os.urandom(40 << 20)) for i in range(8)]\""
+
+
+def output(command: list[str]) -> bytes:
+    return subprocess.run(command, check=True, capture_output=True).stdout

@@ -1,20 +1,15 @@
 """Instances on a real cluster: what a start says and survives, what a switch leaves running, why things fail."""
 
-import asyncio
-import json
 import os
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-import pytest_asyncio
-from instances_stage import REGISTRY, Stage, eventually, staged
+from instances_stage import REGISTRY, SOON, Stage, eventually, running, with_settings
 from kernels import Kernel
 from kubectl import Kubectl
 
@@ -23,46 +18,12 @@ from jupyter_mlplat.backends.kubernetes import names
 from jupyter_mlplat.backends.kubernetes.client import path_of
 from jupyter_mlplat.backends.kubernetes.diagnosis import is_running
 from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
-from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.errors import Conflict, MlplatError, NotFound, SoldOut
 from jupyter_mlplat.flavors.models import Accelerator, Category, Flavor
 from jupyter_mlplat.instances.models import StepName
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Json = dict[str, Any]
 GIB = 1024**3
-SOON = timedelta(seconds=4)
-NOBODYS_ADDRESS = "192.0.2.99"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with staged(tmp_path_factory.mktemp("instances"), patience=timedelta(minutes=3)) as stage:
-        yield stage
-
-
-@asynccontextmanager
-async def running(stage: Stage, instance_id: str, **changes: Any) -> AsyncIterator[InstanceSpec]:
-    """A running instance, removed afterwards."""
-    spec = stage.spec(instance_id, **changes)
-    try:
-        await stage.start(spec)
-        yield spec
-    finally:
-        await stage.remove(spec)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def one(stage: Stage) -> AsyncIterator[InstanceSpec]:
-    """An instance that tests may share which leave it running."""
-    async with running(stage, "i-shared") as spec:
-        yield spec
-
-
-def with_settings(stage: Stage, **changes: Any) -> KubernetesInstances:
-    """The back end of the stage with other settings."""
-    settings: KubernetesSettings = stage.settings.model_copy(update=changes)
-    return KubernetesInstances(stage.cluster, stage.world, stage.client, settings, console="/services/mlplat/")
 
 
 async def fails(stage: Stage, spec: InstanceSpec, instances: KubernetesInstances | None = None) -> str:
@@ -331,175 +292,6 @@ async def test_a_server_that_ends_is_seen_with_its_exit_code_and_comes_back_with
         path = path_of(stage.namespace, "pods", names.pod_name(spec.instance_id))
         await stage.cluster.delete(path, grace_seconds=0)
         await eventually(lambda: _is_gone(stage, spec))
-
-
-async def test_a_hub_killed_in_the_middle_of_a_start_ends_in_the_same_pod(stage: Stage) -> None:
-    spec = stage.spec("i-middle")
-    try:
-        start = asyncio.create_task(stage.start(spec))
-        await eventually(lambda: stage.pod(spec))
-        uid = await stage.uid(spec)
-        stage.kill_hub()
-        await stage.start_hub()
-        await start
-        assert await stage.uid(spec) == uid
-        assert await stage.reachable(spec)
-        assert (await stage.api(spec, "GET", "api/kernels")).status_code == 200, "its token is still good"
-    finally:
-        await stage.remove(spec)
-
-
-async def test_a_hub_that_gives_up_too_early_leaves_the_pod_which_is_taken_up_again(stage: Stage) -> None:
-    spec = stage.spec("i-early")
-    stage.kill_hub()
-    await stage.start_hub(MLPLAT_HUB_START_TIMEOUT="6")
-    stage.delay_seconds = 12
-    try:
-        start = asyncio.create_task(stage.start(spec))
-        await eventually(lambda: stage.pod(spec))
-        uid = await stage.uid(spec)
-        await start
-        assert spec.instance_id in stage.platform.asked, "the Hub gave up and asked whether to delete the pod"
-        assert await stage.uid(spec) == uid
-        assert await stage.reachable(spec)
-    finally:
-        stage.delay_seconds = 0
-        stage.kill_hub()
-        await stage.start_hub()
-        await stage.remove(spec)
-
-
-async def test_a_cull_style_stop_ends_no_instance_that_the_platform_wants(stage: Stage, one: InstanceSpec) -> None:
-    async with Kernel(stage, one) as kernel:
-        await kernel.run("kept = 7")
-        uid = await stage.uid(one)
-        answer = await stage.hub("DELETE", f"/users/alice/servers/{one.instance_id}")
-        assert answer.status_code in (202, 204)
-        await eventually(lambda: _not_reachable(stage, one))
-        assert await stage.uid(one) == uid
-        await stage.start(one)
-        assert await stage.uid(one) == uid
-        assert await stage.reachable(one)
-        assert await kernel.run("print(kept)", anew=True) == "7\n"
-
-
-async def _not_reachable(stage: Stage, spec: InstanceSpec) -> bool:
-    return not await stage.reachable(spec)
-
-
-async def test_the_hub_starts_nothing_without_a_permit_and_takes_nothing_from_whoever_asks(stage: Stage) -> None:
-    for options in (None, {}, {"permit": "unknown"}, {"permit": "x", "image": "evil", "profile": "root"}):
-        answer = await stage.hub("POST", "/users/alice/servers/i-forged", json=options)
-        assert answer.status_code == 403
-    foreign = stage.permitted(stage.spec("i-other")).permit
-    answer = await stage.hub("POST", "/users/alice/servers/i-forged", json={"permit": foreign})
-    assert answer.status_code == 403
-    assert await stage.pod(stage.spec("i-forged")) is None
-
-
-async def test_what_a_request_adds_to_a_permit_changes_nothing_of_the_pod(stage: Stage) -> None:
-    spec = stage.permitted(stage.spec("i-plain"))
-    more = {"permit": spec.permit, "image": "evil", "kubespawner_override": {"image": "evil", "privileged": True}}
-    try:
-        await stage.instances.offers([])
-        await stage.cluster.create(
-            path_of(stage.namespace, "persistentvolumeclaims"),
-            {"metadata": {"name": names.claim_name(spec.instance_id)}, "spec": _small_claim()},
-        )
-        assert (await stage.hub("POST", f"/users/alice/servers/{spec.instance_id}", json=more)).status_code in (
-            201,
-            202,
-        )
-        pod = await eventually(lambda: stage.pod(spec))
-        wanted = stage.instances.launch(spec).pod
-        assert pod["spec"]["containers"][0]["image"] == spec.image_reference
-        assert pod["spec"]["securityContext"] == wanted["spec"]["securityContext"]
-        assert json.loads(pod["metadata"]["annotations"]["mlplat.io/runtime"])["instance_id"] == spec.instance_id
-        assert "evil" not in json.dumps(pod)
-    finally:
-        await stage.remove(spec)
-
-
-def _small_claim() -> Json:
-    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-
-
-@asynccontextmanager
-async def _silent_node(stage: Stage, address: str) -> AsyncIterator[str]:
-    """A node whose kubelet has never spoken; `address` is where it is said to listen."""
-    name = f"silent-{stage.namespace}"
-    await stage.cluster.create("/api/v1/nodes", {"metadata": {"name": name}, "spec": {"unschedulable": True}})
-    await _move(stage, name, address)
-    try:
-        yield name
-    finally:
-        await stage.cluster.delete(f"/api/v1/nodes/{name}")
-
-
-async def _move(stage: Stage, node: str, address: str) -> None:
-    status = {"addresses": [{"type": "InternalIP", "address": address}]}
-    await stage.cluster.patch(f"/api/v1/nodes/{node}/status", {"status": status})
-
-
-async def _placed(stage: Stage, spec: InstanceSpec, node: str) -> Json:
-    """A pod of the instance on that node, which nobody starts there."""
-    pod = stage.instances.launch(spec).pod
-    pod["spec"]["nodeName"] = node
-    return await stage.cluster.create(path_of(stage.namespace, "pods"), pod)
-
-
-async def _stranded(stage: Stage, spec: InstanceSpec, node: str) -> str:
-    """A pod of the instance on that node, which seems to run; its uid."""
-    made = await _placed(stage, spec, node)
-    state = {"running": {"startedAt": made["metadata"]["creationTimestamp"]}}
-    container = {"name": "notebook", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": state}
-    status = {"phase": "Running", "podIP": "10.255.255.1", "containerStatuses": [container]}
-    await stage.cluster.patch(
-        path_of(stage.namespace, "pods", names.pod_name(spec.instance_id), "status"), {"status": status}
-    )
-    return str(made["metadata"]["uid"])
-
-
-async def _is_lost(instances: KubernetesInstances, spec: InstanceSpec, node: str) -> bool:
-    seen = await instances.observe(spec)
-    return seen.state is ServerState.GONE and node in seen.message
-
-
-async def test_an_instance_is_started_elsewhere_once_its_silent_node_cannot_write_any_more(stage: Stage) -> None:
-    instances = with_settings(stage, node_grace=timedelta(seconds=1), storage_fences=True)
-    stage.instances, before = instances, stage.instances
-    spec = stage.spec("i-dead")
-    try:
-        async with _silent_node(stage, os.environ["MLPLAT_HOST_ADDRESS"]) as node:
-            uid = await _stranded(stage, spec, node)
-            await eventually(lambda: _is_lost(instances, spec, node), 200)
-            said = []
-            async for checkpoint in instances.start(stage.permitted(spec)):
-                said.append(checkpoint.message)
-                if "may still write" in checkpoint.message:
-                    assert await stage.uid(spec) == uid
-                    await _move(stage, node, NOBODYS_ADDRESS)
-            assert any("Started elsewhere" in message and node in message for message in said), said
-            assert await stage.uid(spec) != uid
-            assert await stage.reachable(spec)
-    finally:
-        await stage.remove(spec)
-        stage.instances = before
-
-
-async def test_a_start_on_a_node_that_falls_silent_goes_on_elsewhere(stage: Stage) -> None:
-    instances = with_settings(stage, node_grace=SOON, storage_fences=True)
-    stage.instances, before = instances, stage.instances
-    spec = stage.spec("i-silent")
-    try:
-        async with _silent_node(stage, NOBODYS_ADDRESS) as node:
-            placed = await _placed(stage, spec, node)
-            await stage.start(spec)
-            assert await stage.uid(spec) != placed["metadata"]["uid"]
-            assert await stage.reachable(spec)
-    finally:
-        await stage.remove(spec)
-        stage.instances = before
 
 
 async def test_the_watch_finds_its_way_after_a_lost_connection(stage: Stage, one: InstanceSpec) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import nbformat
 import pytest
 
 from jupyter_mlplat.instances.models import Instance
@@ -37,7 +39,6 @@ def alices_instance(alice: Client) -> Instance:
 @pytest.fixture
 def notebook_folder(tmp_path: Path) -> Path:
     """A folder with a notebook that imports a module beside it."""
-    import nbformat
 
     cells = [
         nbformat.v4.new_code_cell("steps = 3  # how many", metadata={"tags": ["parameters"]}),
@@ -49,3 +50,17 @@ def notebook_folder(tmp_path: Path) -> Path:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "work.ipynb")
     (tmp_path / "beside.py").write_text("def square(x):\n    return x * x\n")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def carol(platform: RunningPlatform) -> Iterator[Client]:
+    with platform.user("carol") as client:
+        yield client
+
+
+@pytest.fixture
+def raw(carol: Client) -> Iterator[httpx.Client]:
+    """Sends whatever it is given, as no client of ours would."""
+    headers = {"Authorization": f"token {carol.profile.token}", "Content-Type": "application/json"}
+    with httpx.Client(base_url=carol.profile.api, headers=headers, timeout=60) as client:
+        yield client

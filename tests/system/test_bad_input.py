@@ -1,38 +1,23 @@
 """What cannot be meant is refused in words that say what to do, and nothing is lost by it."""
 
-import hashlib
-import io
 import json
 import math
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import nbformat
 import pytest
-import zstandard
+from odd_requests import FLAVOR, Json, refusal, send_bundle, send_job
 
-from jupyter_mlplat.core.models import Problem
-from jupyter_mlplat.errors import AlreadyExists, InvalidInput, MlplatError, NotFound, SoldOut, TooLarge
+from jupyter_mlplat.errors import AlreadyExists, InvalidInput, MlplatError, SoldOut, TooLarge
 from jupyter_mlplat.instances.models import Instance
-from jupyter_mlplat.jobs.models import Job, Phase
+from jupyter_mlplat.jobs.models import Phase
 from jupyter_mlplat.sdk import Client
-from jupyter_mlplat.sdk.failures import from_problem, request_id_of
 from jupyter_mlplat.testing.lab import Lab
 from jupyter_mlplat.testing.platform import RunningPlatform
 
 pytestmark = pytest.mark.hub
-
-FLAVOR = "cpu.1u2g"
-Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def carol(platform: RunningPlatform) -> Iterator[Client]:
-    with platform.user("carol") as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +38,6 @@ def lab(platform: RunningPlatform, carol: Client, instance: Instance) -> Iterato
 def work(platform: RunningPlatform, instance: Instance) -> Path:
     """The work folder of the instance, as it lies on the disk."""
     return platform.data_dir / "instances" / instance.id / "work"
-
-
-@pytest.fixture
-def raw(carol: Client) -> Iterator[httpx.Client]:
-    """Sends whatever it is given, as no client of ours would."""
-    headers = {"Authorization": f"token {carol.profile.token}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=carol.profile.api, headers=headers, timeout=60) as client:
-        yield client
-
-
-def refusal(answer: httpx.Response) -> MlplatError:
-    """The error that an answer stands for; it must be one of ours."""
-    assert 400 <= answer.status_code < 500, answer.text
-    error = from_problem(Problem.model_validate_json(answer.content))
-    assert request_id_of(error)
-    assert error.message.endswith(".")
-    assert "pattern" not in error.message
-    assert "String should" not in error.message
-    return error
 
 
 def notebook(*sources: str, kernel: str = "python3", parameters: str = "") -> str:
@@ -325,58 +291,6 @@ def peak_memory(status: Path) -> int:
     return int(line.split()[1]) * 1024
 
 
-LINKS = {
-    "out": [("out", "->/etc"), ("run.py", "print(open('out/passwd').read())")],
-    "through": [("a", "->."), ("a/b", "->.."), ("run.py", "print(1)")],
-    "over": [("run.py", "print(1)"), ("run.py", "print(2)")],
-    "above": [("../escaped.txt", "x"), ("run.py", "print(1)")],
-    "absolute": [("/escaped.txt", "x"), ("run.py", "print(1)")],
-}
-
-
-@pytest.mark.parametrize("trick", LINKS)
-def test_a_bundle_that_reaches_out_fails_its_job_and_touches_nothing(
-    platform: RunningPlatform, carol: Client, trick: str
-) -> None:
-    ended = carol.jobs.wait(send_job(carol, LINKS[trick], "run.py").id, timeout=60)
-    assert ended.phase is Phase.FAILED
-    assert ended.phase_message.startswith("The bundle holds ")
-    assert "root:" not in "".join(carol.jobs.logs(ended.id))
-    job = platform.data_dir / "jobs" / ended.id
-    assert not (job / "code").exists()
-    assert list(platform.data_dir.rglob("escaped.txt")) == []
-
-
-NASTY = "new\\nline\\r\\nX-Evil: 1.txt"
-LEAVES_TRAPS = f"""
-import os
-os.chdir(os.environ["MLPLAT_OUTPUT_DIR"])
-open("plain.txt", "w").write("fine")
-open("quote\\".txt", "w").write("fine")
-open("{NASTY}", "w").write("fine")
-open(b"not\\xfftext", "w").write("fine")
-os.symlink("/etc/passwd", "passwd")
-os.symlink("/etc", "etc")
-os.symlink(".", "loop")
-os.mkfifo("pipe")
-"""
-
-
-def test_what_a_job_left_is_a_trap_to_nobody(carol: Client, raw: httpx.Client, tmp_path: Path) -> None:
-    ended = carol.jobs.wait(send_job(carol, {"traps.py": LEAVES_TRAPS}, "traps.py").id, timeout=60)
-    assert ended.phase is Phase.COMPLETED, ended.phase_message
-    assert {"plain.txt", 'quote".txt'} <= {file.path for file in carol.jobs.files(ended.id)}
-    for path in ("passwd", "etc/passwd", "pipe", "..%2fspec.json", "%2e%2e%2fspec.json"):
-        assert raw.get(f"/jobs/{ended.id}/files/{path}").status_code == 404, path
-    answer = raw.get(f"/jobs/{ended.id}/files/quote%22.txt")
-    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''quote%22.txt"
-    answer = raw.get(f"/jobs/{ended.id}/files/new%0Aline%0D%0AX-Evil:%201.txt")
-    assert "X-Evil" not in answer.headers
-    carol.jobs.download(ended.id, tmp_path / "got")
-    assert (tmp_path / "got/plain.txt").read_text() == "fine"
-    assert not [path for path in (tmp_path / "got").rglob("*") if path.is_symlink() or path.name == "passwd"]
-
-
 @pytest.mark.parametrize("path", ["data//x", "data/a%2F..%2Fb", "data/" + "k" * 256, "data/%00", "Data/x", "data/"])
 def test_a_key_that_cannot_be_is_refused(raw: httpx.Client, path: str) -> None:
     assert isinstance(refusal(raw.put(f"/storage/objects/{path}", content=b"x")), InvalidInput)
@@ -394,43 +308,3 @@ def test_a_mistake_of_ours_in_one_request_costs_no_other_its_answer(raw: httpx.C
     for _ in range(5):
         refusal(raw.post("/jobs", content='{"name": "\\ud800"}'))
         assert raw.get("/me").json()["user"] == "carol"
-
-
-def test_a_bundle_that_is_none_is_refused(raw: httpx.Client, carol: Client) -> None:
-    wrong = raw.put(f"/bundles/sha256:{'0' * 64}", content=b"x")
-    assert isinstance(refusal(wrong), InvalidInput)
-    assert "Send it again" in refusal(wrong).message
-    assert "64 digits" in refusal(raw.put("/bundles/sha256:zz", content=b"x")).message
-    junk = b"this is no archive"
-    digest = f"sha256:{hashlib.sha256(junk).hexdigest()}"
-    raw.put(f"/bundles/{digest}", content=junk).raise_for_status()
-    body = {"name": "junk", "bundle": digest, "entry": "run.py", "flavor": FLAVOR}
-    assert "no whole tar+zstd file" in refusal(raw.post("/jobs", content=json.dumps(body))).message
-    with pytest.raises(NotFound, match="Upload it first"):
-        carol._wire.send("GET", f"/bundles/sha256:{'1' * 64}")
-
-
-Members = Mapping[str, str] | list[tuple[str, str]]
-
-
-def send_bundle(client: Client, members: Members) -> str:
-    """Upload a bundle made by hand (`->` begins the target of a link); its digest."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in members.items() if isinstance(members, Mapping) else members:
-            header = tarfile.TarInfo(name)
-            if content.startswith("->"):
-                header.type, header.linkname = tarfile.SYMTYPE, content.removeprefix("->")
-            else:
-                header.size = len(content.encode())
-            tar.addfile(header, io.BytesIO(content.encode()))
-    data = zstandard.ZstdCompressor().compress(packed.getvalue())
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    client._wire.send("PUT", f"/bundles/{digest}", content=iter([data]), headers={"Content-Length": str(len(data))})
-    return digest
-
-
-def send_job(client: Client, members: Members, entry: str) -> Job:
-    """Submit a job without the looks that the SDK takes beforehand."""
-    body = {"name": "by-hand", "bundle": send_bundle(client, members), "entry": entry, "flavor": FLAVOR}
-    return client._wire.call("POST", "/jobs", Job, json=body)

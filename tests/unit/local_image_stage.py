@@ -12,6 +12,7 @@ from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe
 from jupyter_mlplat.environments import interpreter
 from jupyter_mlplat.flavors.models import Flavor
+from jupyter_mlplat.oci.layout import Layout
 
 SITE = f"lib/python{interpreter.PYTHON}/site-packages"
 SMALL = Flavor(id="small", name="small", vcpus=1, memory_mib=1024)
@@ -99,3 +100,21 @@ def contents(environment: Path) -> dict[str, tuple[object, ...]]:
                 (state.st_mode, int(state.st_mtime), path.read_bytes()) if path.is_file() else (state.st_mode,)
             )
     return found
+
+
+class Place:
+    """A data folder with instances that are made from images."""
+
+    def __init__(self, folder: Path, catalog: tuple[presets.Preset, ...] = ()) -> None:
+        self.data = folder / "data"
+        self.environments = Environments(self.data, background=False)
+        self.images = LocalImages(self.data, self.environments, catalog)
+        self.layout: Layout = self.environments.layout
+
+    async def instance(self, digest: str, instance_id: str = "i-1") -> Path:
+        env = self.data / "instances" / instance_id / "env"
+        await self.environments.clone(digest, env)
+        return env
+
+    def assert_nothing_under_way(self) -> None:
+        assert list((self.layout.root / "ingest").iterdir()) == []

@@ -18,10 +18,13 @@ from jupyter_mlplat.db.migrate import migrate
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService, read_catalog
-from jupyter_mlplat.images.models import Image, ImageFilter
+from jupyter_mlplat.images.models import Image, ImageFilter, Package
 from jupyter_mlplat.images.reconcile import ImageReconciler
 from jupyter_mlplat.images.service import ImageService
-from jupyter_mlplat.instances.models import Instance, InstanceCreate
+from jupyter_mlplat.instances.models import (
+    Instance,
+    InstanceCreate,
+)
 from jupyter_mlplat.instances.reconcile import InstanceReconciler
 from jupyter_mlplat.instances.service import InstanceService
 from jupyter_mlplat.jobs.bundle import pack, survey
@@ -175,3 +178,10 @@ Opened = Callable[..., Stage]
 async def pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
+
+
+EINOPS = Package(name="einops", version="0.8.1")
+
+
+async def preset(stage: Stage, name: str) -> Image:
+    return (await stage.images.find(ALICE, ImageFilter(name=name))).data[0]
