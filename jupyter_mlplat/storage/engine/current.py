@@ -45,11 +45,6 @@ def store() -> ObjectStore:
     raise NotConfigured(NOTHING)
 
 
-def store_for(bucket: str) -> ObjectStore:
-    """The store that has a bucket; the one in force where nothing says where it is. Errors as those of `store`."""
-    return store()
-
-
 def store_of(connection: Connection) -> ObjectStore:
     """The store of an S3 connection; the same one for the same connection."""
     with _lock:
