@@ -4,6 +4,7 @@ import * as React from 'react';
 import { useModel, useTrans } from '../ui/context';
 import { ProgressBar } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
+import { IconButton } from '../ui/icon-button';
 import type { IState } from '../ui/states';
 import { Name, StateLabel } from '../ui/text';
 import { nameOf } from './paths';
@@ -70,15 +71,11 @@ function TaskRow({ task }: { task: ITask }): JSX.Element {
         </span>
         <StateLabel state={stateOf(trans, task)} />
         {isActive(task) && (
-          <button
-            type="button"
-            className="mlp-icon-button"
-            title={trans.__('Cancel')}
-            aria-label={trans.__('Cancel the copy of %1', nameOf(task.source))}
+          <IconButton
+            label={trans.__('Cancel the copy of %1', nameOf(task.source))}
+            icon={closeIcon}
             onClick={task.cancel}
-          >
-            <closeIcon.react tag="span" width="14px" />
-          </button>
+          />
         )}
       </div>
       <div className={task.state === 'failed' ? 'mlp-item-why' : 'mlp-faint mlp-ellipsis'}>
