@@ -117,9 +117,15 @@ class HubClient:
                 return
             if server.pending != "stop":
                 answer = await self._ask("DELETE", path)
-                if answer.is_error and answer.status_code not in (400, 404):
+                refused = answer.is_error and answer.status_code not in (400, 404)
+                if refused and not await self._is_going(user, name):
                     raise BackendFailure(f"The Hub did not stop the server: {_reason(answer)}")
             await asyncio.sleep(self._poll_seconds)
+
+    async def _is_going(self, user: str, name: str) -> bool:
+        """The Hub answers 500 to a stop where the start that it breaks off for it is clearing away by itself."""
+        server = await self.server(user, name)
+        return server is None or server.stopped or server.pending == "stop"
 
     async def forget(self, user: str, name: str) -> None:
         """Remove a stopped server from the Hub's records."""
