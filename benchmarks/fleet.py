@@ -21,7 +21,7 @@ from benchmarks.scale import list_seconds, listen, timed
 from benchmarks.stage import PlainHub
 from benchmarks.table import Figure, compared
 
-INSTANCES, MANY, PEOPLE = 100, 150, 20
+INSTANCES, MANY, PEOPLE = 100, 1000, 20
 """Asked for at once; one after the other, by so many at a time; of so many owners."""
 PODS_ON_A_NODE = 100
 PATIENCE_SECONDS = 240

@@ -2,29 +2,22 @@
 
 import argparse
 import itertools
-import os
 import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 import boto3
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
 import jupyter_mlplat.mox as mox
+from benchmarks.movers import BUCKET, S5cmd, contents, source, timed
 from benchmarks.table import Figure, compared, show
 from jupyter_mlplat.testing.minio import MinioServer, minio_server
 
-BUCKET = "bench"
 AT_ONCE = 16
-Move = Callable[[str, str], None]
-"""Copies a folder to a prefix (`up`), or a prefix to a folder (`down`)."""
-
 Times = dict[tuple[str, str], list[float]]
 """Seconds by who it was and the direction."""
 
@@ -57,48 +50,30 @@ class Boto:
         self.client = boto3.client("s3", region_name="us-east-1", **self._keys)
         self._settings = TransferConfig(max_concurrency=AT_ONCE)
 
-    def up(self, folder: str, prefix: str) -> None:
+    def up(self, folder: Path, prefix: str) -> None:
         with create_transfer_manager(self.client, self._settings) as manager:
-            moves = [manager.upload(str(path), BUCKET, f"{prefix}/{path.name}") for path in Path(folder).iterdir()]
+            moves = [manager.upload(str(path), BUCKET, f"{prefix}/{path.name}") for path in folder.iterdir()]
             for move in moves:
                 move.result()
 
-    def down(self, prefix: str, folder: str) -> None:
+    def down(self, prefix: str, folder: Path) -> None:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
         keys = [one["Key"] for page in pages for one in page["Contents"]]
-        Path(folder).mkdir()
+        folder.mkdir()
         with create_transfer_manager(self.client, self._settings) as manager:
             moves = [manager.download(BUCKET, key, f"{folder}/{Path(key).name}") for key in keys]
             for move in moves:
                 move.result()
 
 
-class S5cmd:
-    """s5cmd as it is installed, with its own defaults."""
-
-    def __init__(self, server: MinioServer) -> None:
-        keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
-        self._environment = os.environ | keys
-        self._command = ["s5cmd", "--log", "error", "--endpoint-url", server.address, "cp"]
-
-    def up(self, folder: str, prefix: str) -> None:
-        self._run(f"{folder}/*", f"s3://{BUCKET}/{prefix}/")
-
-    def down(self, prefix: str, folder: str) -> None:
-        self._run(f"s3://{BUCKET}/{prefix}/*", f"{folder}/")
-
-    def _run(self, source: str, target: str) -> None:
-        subprocess.run([*self._command, source, target], env=self._environment, check=True)
-
-
 class Ours:
     """`mox.file.copy_parallel`."""
 
-    def up(self, folder: str, prefix: str) -> None:
-        mox.file.copy_parallel(folder, f"obs://{BUCKET}/{prefix}", threads=AT_ONCE)
+    def up(self, folder: Path, prefix: str) -> None:
+        mox.file.copy_parallel(str(folder), f"obs://{BUCKET}/{prefix}", threads=AT_ONCE)
 
-    def down(self, prefix: str, folder: str) -> None:
-        mox.file.copy_parallel(f"obs://{BUCKET}/{prefix}", folder, threads=AT_ONCE)
+    def down(self, prefix: str, folder: Path) -> None:
+        mox.file.copy_parallel(f"obs://{BUCKET}/{prefix}", str(folder), threads=AT_ONCE)
 
 
 def main() -> None:
@@ -127,39 +102,20 @@ def figure(work: Work, direction: str, times: Times, peer: str, most: float) -> 
 
 def measured(work: Work, folder: Path, movers: dict[str, Boto | S5cmd | Ours], rounds: int) -> Times:
     """In turns; each download is compared with the source. The first round is not kept."""
-    with source(folder / "source", work) as here:
-        times: Times = {(who, way): [] for who in movers for way in ("up", "down")}
-        for number, (who, mover) in itertools.product(range(rounds + 1), movers.items()):
-            prefix, back = f"{who}-{work.size}-{number}", str(folder / "back")
-            took = timed(mover.up, str(here), prefix), timed(mover.down, prefix, back)
-            if contents(Path(back)) != contents(here):
-                raise RuntimeError(f"{who} brought back something else than it took")
-            shutil.rmtree(back)
-            mox.file.remove(f"obs://{BUCKET}/{prefix}", recursive=True)
-            if number:
-                times[who, "up"].append(took[0])
-                times[who, "down"].append(took[1])
+    here, back = source(folder / "source", work.files, work.size), folder / "back"
+    times: Times = {(who, way): [] for who in movers for way in ("up", "down")}
+    for number, (who, mover) in itertools.product(range(rounds + 1), movers.items()):
+        prefix = f"{who}-{work.size}-{number}"
+        took = timed(partial(mover.up, here, prefix)), timed(partial(mover.down, prefix, back))
+        if contents(back) != contents(here):
+            raise RuntimeError(f"{who} brought back something else than it took")
+        shutil.rmtree(back)
+        mox.file.remove(f"obs://{BUCKET}/{prefix}", recursive=True)
+        if number:
+            times[who, "up"].append(took[0])
+            times[who, "down"].append(took[1])
+    shutil.rmtree(here)
     return times
-
-
-def timed(move: Move, source: str, target: str) -> float:
-    began = time.monotonic()
-    move(source, target)
-    return time.monotonic() - began
-
-
-@contextmanager
-def source(folder: Path, work: Work) -> Iterator[Path]:
-    """A folder of random files."""
-    folder.mkdir()
-    for number in range(work.files):
-        (folder / f"{number:05}").write_bytes(os.urandom(work.size))
-    yield folder
-    shutil.rmtree(folder)
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
 if __name__ == "__main__":

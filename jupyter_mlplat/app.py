@@ -13,9 +13,11 @@ from jupyter_mlplat import __version__
 from jupyter_mlplat.access.identity import HubIdentities
 from jupyter_mlplat.access.routes import router as access_router
 from jupyter_mlplat.access.sessions import Sessions
+from jupyter_mlplat.advisories.routes import router as advisories_router
 from jupyter_mlplat.audit.routes import router as audit_router
 from jupyter_mlplat.backends import choose
 from jupyter_mlplat.backends.choose import Backends
+from jupyter_mlplat.backends.ssh import SshDoors
 from jupyter_mlplat.console.routes import router as console_router
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
@@ -44,12 +46,27 @@ from jupyter_mlplat.quotas.routes import router as quotas_router
 from jupyter_mlplat.reconciling.leader import Leader
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.serving import serve
+from jupyter_mlplat.ssh.admission import Admission
+from jupyter_mlplat.ssh.reconcile import SshReconciler
+from jupyter_mlplat.ssh.remote import RemoteGateways
+from jupyter_mlplat.ssh.routes import internal as gateway_router
+from jupyter_mlplat.ssh.routes import router as ssh_router
+from jupyter_mlplat.ssh.routes import served as served_router
+from jupyter_mlplat.ssh.service import SshService
+from jupyter_mlplat.storage.access import StorageAccess
+from jupyter_mlplat.storage.endpoint_looks import addresses_of
+from jupyter_mlplat.storage.endpoint_routes import router as endpoint_router
+from jupyter_mlplat.storage.endpoints import EndpointService
 from jupyter_mlplat.storage.routes import router as storage_router
 from jupyter_mlplat.storage.service import StorageService
+from jupyter_mlplat.storage.vault import vault_of
 
 ROUTERS = (
     access_router, flavors_router, instances_router, images_router, jobs_router, bundles_router,
     storage_router, events_router, audit_router, quotas_router, internal_router, intake_router,
+    endpoint_router,
+    ssh_router, gateway_router, served_router,
+    advisories_router,
 )  # fmt: skip
 
 
@@ -71,6 +88,13 @@ def build(settings: Settings) -> Platform:
     backends = choose.backends(settings)
     flavors = FlavorService(read_catalog(settings.flavor_catalog), backends.instances)
     storage = StorageService(database, settings)
+    endpoints = EndpointService(database, storage, vault_of(settings), addresses_of(settings))
+    access = StorageAccess(endpoints)
+    jobs = JobService(database, backends.jobs, flavors, storage, access, settings)
+    instances = InstanceService(database, backends.instances, flavors, settings)
+    ssh = backends.ssh
+    if isinstance(ssh, SshDoors):
+        ssh = RemoteGateways(database, broker, ssh)
     parts = Services(
         settings=settings,
         database=database,
@@ -78,17 +102,23 @@ def build(settings: Settings) -> Platform:
         identities=HubIdentities(settings.hub_api_url),
         sessions=Sessions(settings.hub_secret.get_secret_value()),
         flavors=flavors,
-        instances=InstanceService(database, backends.instances, flavors, settings),
+        instances=instances,
         images=ImageService(database, backends.images, flavors),
-        jobs=JobService(database, backends.jobs, flavors, storage, settings),
+        jobs=jobs,
         storage=storage,
+        endpoints=endpoints,
+        access=access,
+        ssh=SshService(database, ssh, instances, settings),
+        admission=Admission(database, broker, ssh, instances) if ssh else None,
     )
     leader = Leader(database, broker)
-    reconcilers = (
+    reconcilers: tuple[Reconciler, ...] = (
         InstanceReconciler(leader.database(), broker, backends.instances, backends.images, flavors),
         ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors),
-        JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, storage, settings),
+        JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, jobs.channels, settings),
     )
+    if ssh:
+        reconcilers += (SshReconciler(leader.database(), broker, ssh),)
     return Platform(parts, leader, reconcilers, (Feed(database, broker), Relay(database, broker)), backends)
 
 
@@ -105,6 +135,7 @@ def assemble(platform: Platform) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate, settings.database)
+        await platform.parts.endpoints.reseal()
         tasks = [asyncio.create_task(carrier.run()) for carrier in platform.carriers]
         tasks.append(asyncio.create_task(platform.leader.run(platform.reconcilers)))
         yield

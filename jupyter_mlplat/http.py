@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.identity import HubIdentities
@@ -27,6 +29,10 @@ from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images.service import ImageService
 from jupyter_mlplat.instances.service import InstanceService
 from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.ssh.admission import Admission
+from jupyter_mlplat.ssh.service import SshService
+from jupyter_mlplat.storage.access import StorageAccess
+from jupyter_mlplat.storage.endpoints import EndpointService
 from jupyter_mlplat.storage.service import StorageService
 
 log = logging.getLogger(__name__)
@@ -73,6 +79,11 @@ class Services:
     images: ImageService
     jobs: JobService
     storage: StorageService
+    endpoints: EndpointService
+    access: StorageAccess
+    ssh: SshService
+    admission: Admission | None = None
+    """None where there is no SSH gateway."""
 
 
 def get_parts(request: Request) -> Services:
@@ -132,22 +143,41 @@ def _source(request: Request) -> str:
     return forwarded.rpartition(",")[2].strip() or (request.client.host if request.client else "")
 
 
+class RequestId:
+    """Gives each request an id, which the answer carries, and answers where the platform fails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope.setdefault("state", {})["request_id"] = new_id("q")
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            log.exception("%s %s", request_id, scope["path"], exc_info=error)
+            if begun:
+                raise
+            # raised further, it would cut off the connection, which the proxy uses for others too
+            words = "The platform failed; its log says more under this request id."
+            await _problem(Request(scope), 500, MlplatError.code, words)(scope, receive, sent)
+
+
 def install_errors(app: FastAPI) -> None:
     """One body for every error, one request id for every request."""
     app.add_middleware(BodyLimit)
-
-    @app.middleware("http")
-    async def request_id(request: Request, call_next: Any) -> Any:
-        request.state.request_id = new_id("q")
-        try:
-            response = await call_next(request)
-        except Exception as error:
-            # raised further, it would cut off the connection, which the proxy uses for others too
-            log.exception("%s %s", request.state.request_id, request.url.path, exc_info=error)
-            words = "The platform failed; its log says more under this request id."
-            response = _problem(request, 500, MlplatError.code, words)
-        response.headers["X-Request-Id"] = request.state.request_id
-        return response
+    app.add_middleware(RequestId)
 
     @app.exception_handler(MlplatError)
     async def on_platform_error(request: Request, error: MlplatError) -> JSONResponse:

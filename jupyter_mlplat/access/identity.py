@@ -14,6 +14,9 @@ SERVICE_SCOPES = frozenset({"access:services", "access:services!service=mlplat"}
 _SERVER_SCOPE = re.compile(r"access:servers!server=([^/]+)/(.+)")
 CACHE_SECONDS = 5.0
 GRACE_SECONDS = 60.0
+BUSY_SECONDS = 1.0
+"""After which an earlier answer is taken, while the Hub goes on looking for a new one."""
+ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,11 @@ class Identity:
 class HubIdentities:
     """Asks the Hub whose a token is; an answer is good for 5 s, so a revoked token is refused within that time.
 
-    While the Hub does not answer (it is being restarted) the last answer is good for 60 s.
+    While the Hub does not answer (it is being restarted, or starts very many servers) the last answer is good for 60 s.
     """
 
     def __init__(self, hub_api_url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=hub_api_url, timeout=10)
+        self._client = httpx.AsyncClient(base_url=hub_api_url, timeout=ASK_SECONDS)
         self._known: dict[str, tuple[float, Identity]] = {}
         self._asking: dict[str, asyncio.Future[Identity]] = {}
 
@@ -42,14 +45,21 @@ class HubIdentities:
         asked, identity = self._known.get(token, (0.0, None))
         if identity is not None and now - asked < CACHE_SECONDS:
             return identity
-        return await self._asked_once(token, identity)
+        asking = self._asked_once(token, identity)
+        await asyncio.wait({asking}, timeout=None if identity is None else BUSY_SECONDS)
+        return asking.result() if identity is None or asking.done() else identity
 
-    async def _asked_once(self, token: str, before: Identity | None) -> Identity:
+    def _asked_once(self, token: str, before: Identity | None) -> asyncio.Future[Identity]:
         """However many requests come with one token at once, the Hub is asked once."""
         if token not in self._asking:
-            asking = self._asking[token] = asyncio.ensure_future(self._identify(token, before))
-            asking.add_done_callback(lambda _: self._asking.pop(token))
-        return await asyncio.shield(self._asking[token])
+            self._asking[token] = asyncio.ensure_future(self._identify(token, before))
+            self._asking[token].add_done_callback(lambda asked: self._answered(token, asked))
+        return self._asking[token]
+
+    def _answered(self, token: str, asked: asyncio.Future[Identity]) -> None:
+        self._asking.pop(token)
+        if not asked.cancelled():
+            asked.exception()  # that nobody waits for it any more is no trouble
 
     async def _identify(self, token: str, identity: Identity | None) -> Identity:
         now = time.monotonic()

@@ -36,6 +36,7 @@ PERMISSIONS: dict[str, Who] = {
     "instance:delete": OWN,
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.EVERYONE,
     "image:use": FROM_LAB | Who.EVERYONE,
+    "image:register": Who.OWNER,
     "image:update": OWN,
     "image:cancel": OWN | Who.OWNERS_INSTANCE,
     "image:delete": OWN,
@@ -47,8 +48,17 @@ PERMISSIONS: dict[str, Who] = {
     "job:delete": OWN | Who.OWNERS_INSTANCE,
     "storage:read": FROM_LAB,
     "storage:write": FROM_LAB,
+    "storage:use": FROM_LAB,
+    "storage:manage": Who.OWNER,
     "audit:read": OWN,
+    "ssh:manage": Who.OWNER,
+    "ssh:read": FROM_LAB,
+    "ssh:cut": OWN | Who.SELF,
+    "ssh:connect": Who.OWNER,
+    "ssh:serve": Who.OWNER | Who.SELF,
     "quota:read": OWN | Who.OWNERS_INSTANCE,
+    "advisory:read": OWN | Who.OWNERS_INSTANCE,
+    "advisory:replace": Who.ADMIN,
 }
 
 

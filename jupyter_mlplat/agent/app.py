@@ -1,9 +1,9 @@
-"""The agent's HTTP server: `POST /v1/save`, signed; `GET /healthz`."""
+"""The agent's HTTP server: `POST /v1/save` and `POST /v1/preview`, signed; `GET /healthz`."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from jupyter_mlplat.agent.journal import Journal
-from jupyter_mlplat.agent.messages import SAVE_PATH, Failed, Line, Progress, Saved, SaveRequest
+from jupyter_mlplat.agent.messages import PREVIEW_PATH, SAVE_PATH, Failed, Line, Previewed, Progress, Saved, SaveRequest
 from jupyter_mlplat.agent.runtime import Runtime
 from jupyter_mlplat.agent.saving import Saver
 from jupyter_mlplat.agent.settings import AgentSettings
@@ -23,7 +23,9 @@ from jupyter_mlplat.oci.registry import Registry
 
 log = logging.getLogger(__name__)
 
-_BODY_LIMIT = 64 << 10
+_BODY_LIMIT = 2 << 20
+
+Answers = AsyncGenerator[Progress | Saved | Previewed, None]
 
 
 class Agent:
@@ -38,6 +40,17 @@ class Agent:
         self._containers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def save(self, request: Request) -> Response:
+        return await self._answer(request, self._in_turn)
+
+    async def preview(self, request: Request) -> Response:
+        return await self._answer(request, self._saver.preview)
+
+    async def _in_turn(self, wanted: SaveRequest) -> Answers:
+        async with self._containers[wanted.container_id], self._room, aclosing(self._saver.save(wanted)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def _answer(self, request: Request, work: Callable[[SaveRequest], Answers]) -> Response:
         """The answer streams; who hangs up ends the work."""
         try:
             body = await _body(request)
@@ -48,21 +61,21 @@ class Agent:
                 raise NotAllowed(f"Containers of the namespace {wanted.namespace} are none of this agent's.")
         except MlplatError as error:
             return JSONResponse({"error_code": error.code, "error_msg": error.message}, error.status)
-        return StreamingResponse(self._lines(wanted, nonce), media_type="application/x-ndjson")
+        return StreamingResponse(self._lines(work(wanted), wanted, nonce), media_type="application/x-ndjson")
 
-    async def _lines(self, wanted: SaveRequest, nonce: str) -> AsyncIterator[bytes]:
+    async def _lines(self, work: Answers, wanted: SaveRequest, nonce: str) -> AsyncIterator[bytes]:
         try:
-            async with self._containers[wanted.container_id], self._room, aclosing(self._saver.save(wanted)) as answers:
+            async with aclosing(work) as answers:
                 async for answer in answers:
                     yield self._line(answer, nonce)
         except MlplatError as error:
             yield self._line(Failed(code=error.code, message=error.message), nonce)
         except Exception:
-            log.exception("saving %s/%s failed", wanted.namespace, wanted.pod)
+            log.exception("the work on %s/%s failed", wanted.namespace, wanted.pod)
             words = f"The node agent on {self._settings.node} failed. Its log says more; try again."
             yield self._line(Failed(code=MlplatError.code, message=words), nonce)
 
-    def _line(self, answer: Progress | Saved | Failed, nonce: str) -> bytes:
+    def _line(self, answer: Progress | Saved | Previewed | Failed, nonce: str) -> bytes:
         last = not isinstance(answer, Progress)
         proof = prove(self._secret, nonce, answer.model_dump_json().encode()) if last else ""
         return Line(answer=answer, proof=proof).model_dump_json().encode() + b"\n"
@@ -88,10 +101,18 @@ def make_app(settings: AgentSettings) -> Starlette:
         agent: Agent = request.app.state.agent
         return await agent.save(request)
 
+    async def preview(request: Request) -> Response:
+        agent: Agent = request.app.state.agent
+        return await agent.preview(request)
+
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    routes = [Route(SAVE_PATH, save, methods=["POST"]), Route("/healthz", health)]
+    routes = [
+        Route(SAVE_PATH, save, methods=["POST"]),
+        Route(PREVIEW_PATH, preview, methods=["POST"]),
+        Route("/healthz", health),
+    ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 

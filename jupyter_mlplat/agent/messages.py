@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.images.models import Folder, Package
 
 SAVE_PATH = "/v1/save"
+PREVIEW_PATH = "/v1/preview"
 
 Repository = Annotated[str, Field(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+|__[a-z0-9]+)*$", max_length=255)]
 Reference = Annotated[str, Field(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}$", max_length=512)]
@@ -20,7 +21,8 @@ class _Message(BaseModel):
 class SaveRequest(_Message):
     """Save what a container changed as `repository:tag`, a child of the image `parent` that it runs.
 
-    `environment` is the folder of the user's packages, without a slash at its beginning.
+    `environment` is the folder of the user's packages, without a slash at its beginning. Changes at and below
+    the paths `exclude` stay out.
     """
 
     namespace: str
@@ -35,6 +37,7 @@ class SaveRequest(_Message):
     step: str
     labels: dict[str, str]
     environment: Annotated[str, Field(pattern=r"^[^/\s]+(/[^/\s]+)*$")] = "opt/mlplat/env"
+    exclude: tuple[str, ...] = ()
 
 
 class Progress(_Message):
@@ -64,6 +67,19 @@ class Saved(_Message):
     left_out_count: int = 0
 
 
+class Previewed(_Message):
+    """What a save would write now: `size` bytes of `files` files; the rest is as in `Preview` of the back ends."""
+
+    kind: Literal["previewed"] = "previewed"
+    files: int
+    size: int
+    removed: int
+    packages: tuple[Package, ...]
+    folders: tuple[Folder, ...]
+    left_out: tuple[Left, ...] = ()
+    left_out_count: int = 0
+
+
 class Failed(_Message):
     """It went wrong; `code` is that of one of `jupyter_mlplat.errors`."""
 
@@ -72,7 +88,7 @@ class Failed(_Message):
     message: str
 
 
-Answer = Annotated[Progress | Saved | Failed, Field(discriminator="kind")]
+Answer = Annotated[Progress | Saved | Previewed | Failed, Field(discriminator="kind")]
 
 
 class Line(_Message):

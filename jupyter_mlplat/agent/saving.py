@@ -4,24 +4,26 @@ import asyncio
 import json
 import platform
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jupyter_mlplat.agent.journal import Journal, WrittenLayer
 from jupyter_mlplat.agent.layers import LayerWriter, Meter
-from jupyter_mlplat.agent.messages import Left, Progress, Saved, SaveRequest, split_reference
+from jupyter_mlplat.agent.messages import Left, Previewed, Progress, Saved, SaveRequest, split_reference
 from jupyter_mlplat.agent.packages import installed
 from jupyter_mlplat.agent.runtime import Container, Runtime
 from jupyter_mlplat.core.clock import now
-from jupyter_mlplat.errors import Conflict, NotAllowed
-from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.errors import Conflict, InvalidInput, NotAllowed
+from jupyter_mlplat.images.models import Folder, Package
+from jupyter_mlplat.oci.biggest import biggest
 from jupyter_mlplat.oci.child import NewLayer, Note, child_config, child_manifest, choose_platform
 from jupyter_mlplat.oci.layer import SourceChanged
-from jupyter_mlplat.oci.left_out import LeftOut, Rules
+from jupyter_mlplat.oci.left_out import LeftOut, Rules, nothing_there, readable
 from jupyter_mlplat.oci.manifest import MANIFEST, Descriptor, Manifest, encode
+from jupyter_mlplat.oci.merged import Merged
 from jupyter_mlplat.oci.registry import Document, Registry
-from jupyter_mlplat.oci.upper import Changes, look
+from jupyter_mlplat.oci.upper import Changes, Overlay, look
 
 PACKAGES_LABEL = "mlplat.packages"
 BASE_LABEL = "org.opencontainers.image.base.digest"
@@ -59,31 +61,49 @@ class Saver:
     parallel: int
     more_left_out: list[str]
 
-    async def save(self, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
+    def save(self, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
         """Progress, then the image. Broken off, nothing is listed, and what was uploaded is there for another try."""
         meter = Meter("Looking for changed files")
-        work = asyncio.create_task(self._save(request, meter))
-        try:
-            async for progress in _watch(work, meter):
-                yield progress
-            yield await work
-        finally:
-            meter.cancelled.set()
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+        return _watched(self._save(request, meter), meter)
+
+    def preview(self, request: SaveRequest) -> AsyncGenerator[Progress | Previewed, None]:
+        """Progress, then what a save would write now."""
+        return _watched(self._preview(request), Meter("Looking for changed files"))
+
+    async def _preview(self, request: SaveRequest) -> Previewed:
+        self._check(request)
+        container = await self.runtime.find(request)
+        changes = await _look(container, await self._rules(container, request))
+        packages = await asyncio.to_thread(installed, container.overlay, request.environment, request.exclude)
+        files = changes.files()
+        folders = (Folder(path=readable(path), size=size, files=count) for path, size, count in biggest(files))
+        return Previewed(
+            files=len(files),
+            size=changes.size,
+            removed=changes.removed,
+            packages=packages,
+            folders=tuple(folders),
+            left_out=_shown(changes.left_out),
+            left_out_count=len(changes.left_out),
+        )
+
+    async def _rules(self, container: Container, request: SaveRequest) -> Rules:
+        """InvalidInput for an excluded path that neither the container nor its image has."""
+        await asyncio.to_thread(_check_excluded, container.overlay, request.exclude)
+        return Rules(container.mounts, self.more_left_out, request.exclude)
 
     async def _save(self, request: SaveRequest, meter: Meter) -> Saved:
         self._check(request)
         container = await self.runtime.find(request)
         parent = await self._parent(request, container)
-        rules = Rules(container.mounts, self.more_left_out)
+        rules = await self._rules(container, request)
         mounting = asyncio.create_task(self._mount(parent, request.repository))
         try:
             writer = LayerWriter(
                 self.registry, self.journal, request.repository, container.overlay.upper, self.parallel, meter
             )
             layers, changes = await self._still(writer, container, rules, request.environment)
-            packages = await asyncio.to_thread(installed, container.overlay, request.environment)
+            packages = await asyncio.to_thread(installed, container.overlay, request.environment, request.exclude)
             await mounting
         finally:
             mounting.cancel()
@@ -220,6 +240,20 @@ async def _wait_until_still(container: Container, rules: Rules, environment: str
     return before
 
 
+def _check_excluded(overlay: Overlay, excluded: Iterable[str]) -> None:
+    below, user = overlay.lowers, overlay.user_xattrs
+    with Merged((overlay.upper, *below), user_xattrs=user) as now, Merged(below, user_xattrs=user) as before:
+        for path in (each.strip("/") for each in excluded):
+            if not before.stat(path):
+                if not now.stat(path):
+                    raise nothing_there(path)
+            elif folder := now.hidden_by(path):
+                raise InvalidInput(
+                    f"{readable(path)} cannot be left out alone: {readable(folder)}, in which it lies, was removed or "
+                    f"replaced. Leave out {readable(folder)}."
+                )
+
+
 def _difference(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> str:
     """One path that is not the same in both; empty where all are."""
     if before == after:
@@ -231,16 +265,23 @@ def _shown(left_out: tuple[LeftOut, ...]) -> tuple[Left, ...]:
     """Some of what stayed behind: secrets first, mounts last."""
     reasons = Counter(each.reason for each in left_out)
     ordered = sorted(left_out, key=lambda each: (reasons[each.reason] > _SHOWN, each.reason.startswith("a mount")))
-    return tuple(Left(path=each.path, reason=each.reason) for each in ordered[:_SHOWN])
+    return tuple(Left(path=readable(each.path), reason=each.reason) for each in ordered[:_SHOWN])
 
 
-async def _watch(work: "asyncio.Task[T]", meter: Meter) -> AsyncGenerator[Progress, None]:
-    """What the meter says, until the work has ended."""
+async def _watched(doing: Coroutine[Any, Any, T], meter: Meter) -> AsyncGenerator[Progress | T, None]:
+    """What the meter says, then what came of the work; who breaks this off ends the work."""
+    work = asyncio.create_task(doing)
     told, silent = (-1, 0, ""), 0.0
-    while not work.done():
-        state = (meter.done, meter.total, meter.message)
-        if state != told or silent >= _BEAT:
-            told, silent = state, 0.0
-            yield Progress(message=meter.message, done=meter.done, total=meter.total)
-        await asyncio.wait([work], timeout=_PERIOD)
-        silent += _PERIOD
+    try:
+        while not work.done():
+            state = (meter.done, meter.total, meter.message)
+            if state != told or silent >= _BEAT:
+                told, silent = state, 0.0
+                yield Progress(message=meter.message, done=meter.done, total=meter.total)
+            await asyncio.wait([work], timeout=_PERIOD)
+            silent += _PERIOD
+        yield await work
+    finally:
+        meter.cancelled.set()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)

@@ -182,6 +182,29 @@ class SaveSpec:
 
 
 @dataclass(frozen=True)
+class RegisterSpec:
+    """An image of another registry that is to become one of ours: `source` is HOST/REPOSITORY:TAG or …@DIGEST."""
+
+    image_id: str
+    owner: str
+    name: str
+    tag: str
+    source: str
+
+
+@dataclass(frozen=True)
+class RegisteredImage:
+    """An image that was taken over, whole; `size` counts its layers in compressed bytes."""
+
+    digest: str
+    size: int
+    architectures: tuple[str, ...]
+    packages: tuple[Package, ...]
+    layers: tuple[Layer, ...]
+    reference: str = ""
+
+
+@dataclass(frozen=True)
 class Preview:
     """What a save would put into the image now: `size` bytes of `files` changed files, before compression.
 
@@ -212,6 +235,23 @@ class SavedImage:
     packages: tuple[Package, ...]
     layers: tuple[Layer, ...] = ()
     reference: str = ""
+
+
+class RegistersImages(ABC):
+    """Takes over images that were built elsewhere. `sources` are the registries that it takes them from."""
+
+    sources: Sequence[str]
+
+    @abstractmethod
+    def check_source(self, source: str) -> None:
+        """InvalidInput, with what to do, for an image that may not be taken from there."""
+
+    @abstractmethod
+    def register(self, spec: RegisterSpec) -> AsyncGenerator[Checkpoint | RegisteredImage, None]:
+        """Copy an image and look at it; yields progress in bytes, then one RegisteredImage.
+
+        InvalidInput lists all that makes it unfit for instances. Until the last yield nothing is listed anywhere.
+        """
 
 
 class ImageBackend(ABC):
@@ -268,6 +308,8 @@ class JobSpec:
     """Seconds that the attempt may run."""
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
+    logs: str = ""
+    """The folder or URL that the log is sent to; empty for none."""
 
 
 class JobState(StrEnum):

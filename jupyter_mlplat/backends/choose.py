@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from jupyter_mlplat.backends.base import ImageBackend, InstanceBackend, JobBackend
+from jupyter_mlplat.backends.ssh import SshDoors, SshTarget
 from jupyter_mlplat.core.settings import Settings
 
 
@@ -16,6 +17,8 @@ class Backends:
     images: ImageBackend
     jobs: JobBackend
     close: Callable[[], Awaitable[None]]
+    ssh: SshTarget | SshDoors | None = None
+    """None where nobody is let in over SSH."""
 
 
 def backends(settings: Settings) -> Backends:
@@ -29,25 +32,32 @@ def _local(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.local.images import LocalImages
     from jupyter_mlplat.backends.local.instances import LocalInstances
     from jupyter_mlplat.backends.local.jobs import LocalJobs
+    from jupyter_mlplat.backends.local.ssh import local_ssh
     from jupyter_mlplat.hub.client import HubClient
     from jupyter_mlplat.jobs.bundle import Limits
+    from jupyter_mlplat.jobs.tokens import JobLine, JobTokens
 
     hub = HubClient(settings.hub_api_url, settings.hub_api_token.get_secret_value())
     environments = Environments(settings.data_dir)
     api = f"http://127.0.0.1:{settings.port}{settings.service_prefix}v1"
     granting = asyncio.Lock()
     limits = Limits(files=settings.bundle_files, total_bytes=settings.bundle_bytes)
-    data = settings.data_dir
+    data, tokens = settings.data_dir, JobTokens(settings.hub_secret.get_secret_value())
 
     async def close() -> None:
         await environments.close()
         await hub.close()
 
+    variables = {"MLPLAT_IMPORT_ADDRESSES": ",".join(settings.import_addresses)}
+    instances = LocalInstances(
+        data, hub, environments, api=api, console=settings.service_prefix, granting=granting, variables=variables
+    )
     return Backends(
-        LocalInstances(data, hub, environments, api=api, console=settings.service_prefix, granting=granting),
+        instances,
         LocalImages(data, environments),
-        LocalJobs(data, environments, granting=granting, limits=limits),
+        LocalJobs(data, environments, granting=granting, limits=limits, line=JobLine(api, tokens)),
         close,
+        local_ssh(data, instances) if settings.ssh_port else None,
     )
 
 
@@ -57,6 +67,7 @@ def _kubernetes(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
     from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
     from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
+    from jupyter_mlplat.backends.kubernetes.ssh import PodDoors
     from jupyter_mlplat.backends.kubernetes.watch import World
     from jupyter_mlplat.hub.client import HubClient
     from jupyter_mlplat.jobs.tokens import JobTokens
@@ -75,7 +86,10 @@ def _kubernetes(settings: Settings) -> Backends:
             await part.close()
 
     instances = KubernetesInstances(cluster, world, hub, kubernetes, console=settings.service_prefix)
-    return Backends(instances, images, jobs, close)
+    doors = None
+    if kubernetes.sshd_port:
+        doors = PodDoors(world, kubernetes.sshd_port, settings.gateway_secret.get_secret_value())
+    return Backends(instances, images, jobs, close, doors)
 
 
 def _memory(_settings: Settings) -> Backends:

@@ -94,6 +94,8 @@ def _ready(found: "Status", as_json: bool, stays: bool = False) -> None:
         return
     note("The platform is ready. Open this address; it logs you in:")
     say(found.login_url)
+    if found.ssh_absent:
+        note(found.ssh_absent)
     note("Ctrl-C stops it." if stays else "Stop it: mlplat down")
 
 

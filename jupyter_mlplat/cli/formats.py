@@ -11,7 +11,7 @@ _STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _TONES = {
-    "green": {"RUNNING", "ACTIVE", "COMPLETED", "OK", "UP"},
+    "green": {"RUNNING", "ACTIVE", "COMPLETED", "OK", "UP", "READY"},
     "red": {
         "FAILED", "ABNORMAL", "ERROR", "CREATE_FAILED", "START_FAILED", "DELETE_FAILED", "REFUSED", "SOLD OUT", "GONE",
     },

@@ -14,7 +14,8 @@ from jupyter_mlplat.cli.session import platform
 from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.images.models import Image, Package, PackageChanges, SavePreview, SaveProgress
+    from jupyter_mlplat.advisories.models import Vulnerability
+    from jupyter_mlplat.images.models import Image, ImageDetail, Package, PackageChanges, SavePreview, SaveProgress
     from jupyter_mlplat.sdk import Client
 
 app = typer.Typer(help="Images: presets, and environments saved from instances.", no_args_is_help=True)
@@ -87,11 +88,13 @@ def show(image: Reference, as_json: Json = False) -> None:
             ("Description", found.description),
             ("Owner", found.owner),
             ("Origin", _origin(found)),
+            ("Source", found.source),
             ("Size", f"{size(found.size)}{added}" if found.size else ""),
             ("Notebook", found.notebook or ""),
             ("Digest", found.digest or ""),
             ("Stands on", " → ".join(parent.name for parent in found.parents)),
             ("Upkeep", upkeep(found)),
+            ("Vulnerable", _vulnerable(found)),
             ("For", f"{', '.join(found.resource_categories)} on {', '.join(found.architectures)}"),
             ("Services", ", ".join(found.services)),
             ("Seen by", "everybody" if found.visibility == "PUBLIC" else "its owner"),
@@ -102,6 +105,10 @@ def show(image: Reference, as_json: Json = False) -> None:
     if found.changes is not None:
         say(f"\nSince {found.parent_name}")
         _show_changes(found.changes)
+    if found.vulnerabilities:
+        say("\nKnown vulnerabilities")
+        for one in found.vulnerabilities:
+            _show_vulnerability(one)
     if found.layers:
         say(f"\n{len(found.layers)} layers")
         for layer in found.layers:
@@ -113,6 +120,44 @@ def show(image: Reference, as_json: Json = False) -> None:
             Column("VERSION", lambda row: row.version),
         ]
         show_table(found.packages, columns, empty="")
+
+
+@app.command()
+def register(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="HOST/REPOSITORY:TAG, in a registry that is allowed.")
+    ],
+    name: Annotated[str, typer.Option(help="What to call it here.")],
+    tag: Annotated[str, typer.Option(help="Its tag here.")],
+    description: Annotated[str, typer.Option()] = "",
+    categories: Annotated[list[str] | None, typer.Option("--for", help="CPU (the default), GPU or ASCEND.")] = None,
+    services: Annotated[list[str] | None, typer.Option("--service", help="NOTEBOOK, SSH or TRAIN.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be used.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take over an image that was built elsewhere: it is copied and looked at."""
+    from jupyter_mlplat.flavors.models import Category
+    from jupyter_mlplat.images.models import ImageRegister, Service
+
+    given = {
+        "resource_categories": [one_of(Category, one, "--for") for one in categories or []],
+        "services": [one_of(Service, one, "--service") for one in services or []],
+    }
+    chosen = {field: values for field, values in given.items() if values}
+    wanted = ImageRegister.model_validate(
+        {"source": source, "name": name, "tag": tag, "description": description} | chosen
+    )
+    with platform() as client:
+        found = client.images.register(wanted)
+        if wait:
+            found = settle(client, found, as_json, verb="Registering")
+    if as_json:
+        show_json(found)
+    elif wait:
+        name = found.full_name
+        say(f"{name} is ready ({size(found.size)}). Use it: mlplat instance create NAME --image {name}")
+    else:
+        say(f"{found.full_name} is being registered. See how far it is: mlplat image show {found.full_name}")
 
 
 @app.command()
@@ -179,15 +224,15 @@ def delete(image: Reference, yes: Yes = False, as_json: Json = False) -> None:
         say(f"{found.name}:{found.tag} is deleted.")
 
 
-def settle(client: "Client", image: "Image", quiet: bool) -> "Image":
-    """The image once it is saved, with its progress on a terminal."""
+def settle(client: "Client", image: "Image", quiet: bool, verb: str = "Saving") -> "Image":
+    """The image once it is made, with its progress on a terminal."""
     full_name = f"{image.name}:{image.tag}"
-    left = f"The save goes on. See how far it is: mlplat image show {full_name}"
-    with leaving(left), spinner(f"Saving {full_name}", quiet) as say_progress:
+    left = f"The work goes on. See how far it is: mlplat image show {full_name}"
+    with leaving(left), spinner(f"{verb} {full_name}", quiet) as say_progress:
 
         def seen(now: "Image") -> None:
             if now.progress is not None:
-                say_progress(f"Saving {full_name}: {_progress(now.progress)}")
+                say_progress(f"{verb} {full_name}: {_progress(now.progress)}")
 
         return client.images.wait(image.id, seen=seen)
 
@@ -235,6 +280,21 @@ def upkeep(image: "Image") -> str:
         when = "retired since" if image.retired else "to be retired on"
         words.append(f"{when} {image.retires_on:%Y-%m-%d}{instead}")
     return ", ".join(words)
+
+
+def _vulnerable(image: "ImageDetail") -> str:
+    if image.vulnerabilities is None:
+        return ""
+    count = len({one.package for one in image.vulnerabilities})
+    return f"{count} of {len(image.packages)} packages" if count else "no package that is known to be"
+
+
+def _show_vulnerability(one: "Vulnerability") -> None:
+    severity = f", {one.severity.lower()}" if one.severity else ""
+    fixed = f"fixed in {one.fixed}" if one.fixed else "no fixed version known"
+    say(f"  ! {one.package} {one.version}: {one.id}{severity}, {fixed}")
+    if one.summary:
+        say(f"    {one.summary}")
 
 
 def _show_changes(changes: "PackageChanges") -> None:

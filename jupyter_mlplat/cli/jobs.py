@@ -37,6 +37,9 @@ def submit(
     env: Annotated[Pairs, typer.Option(metavar="K=V", help="An environment variable.")] = None,
     input_: Annotated[Pairs, typer.Option("--input", metavar="NAME=URL", help="Data to read, obs://…")] = None,
     output: Annotated[Pairs, typer.Option(metavar="NAME=URL", help="Where to write, obs://…")] = None,
+    logs: Annotated[
+        str | None, typer.Option(metavar="URL", help="A folder to send the log to as well, obs://…")
+    ] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often a failed run is tried again.")] = 0,
     time_limit: Annotated[int | None, typer.Option(min=1, help="Seconds that one run may take.")] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
@@ -56,6 +59,7 @@ def submit(
         "environment": pairs(env or [], "--env"),
         "inputs": pairs(input_ or [], "--input"),
         "outputs": pairs(output or [], "--output"),
+        "logs": logs,
     }
     with platform() as client:
         job = _submit(client, path, fields, as_json)
@@ -120,6 +124,7 @@ def show(job: Reference, as_json: Json = False) -> None:
             ("Parameters", ", ".join(f"{key}={value}" for key, value in found.parameters.items())),
             ("Inputs", ", ".join(f"{channel.name}={channel.url}" for channel in found.inputs)),
             ("Outputs", ", ".join(f"{channel.name}={channel.url}" for channel in found.outputs)),
+            ("Log sent to", found.logs or ""),
             ("Cells", _cells(found) if found.progress.total else ""),
             ("Last metrics", _metrics(found).removeprefix("-")),
             ("Attempt", f"{found.attempt} of {found.retries + 1}" if found.retries else ""),

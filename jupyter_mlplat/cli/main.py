@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from jupyter_mlplat import __version__
-from jupyter_mlplat.cli import audit, embedded, environments, flavors, images, instances, jobs, quotas, storage, users
+from jupyter_mlplat.cli import (
+    advisories,
+    audit,
+    embedded,
+    environments,
+    flavors,
+    images,
+    instances,
+    jobs,
+    quotas,
+    ssh,
+    storage,
+    users,
+)
 from jupyter_mlplat.cli.failures import report, report_defect
 from jupyter_mlplat.errors import MlplatError
 
@@ -42,9 +55,11 @@ app.add_typer(users.app, name="user")
 app.add_typer(instances.app, name="instance")
 app.add_typer(environments.app, name="env")
 app.add_typer(images.app, name="image")
+app.add_typer(advisories.app, name="advisory")
 app.add_typer(flavors.app, name="flavor")
 app.add_typer(jobs.app, name="job")
 app.add_typer(storage.app, name="storage")
+app.add_typer(ssh.app, name="ssh")
 app.add_typer(audit.app, name="audit")
 app.add_typer(quotas.app, name="quota")
 

@@ -4,22 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jupyter_mlplat.cli import endpoints
 from jupyter_mlplat.cli.asking import confirm
 from jupyter_mlplat.cli.formats import count, exact, relative, size
 from jupyter_mlplat.cli.options import Json, Yes
-from jupyter_mlplat.cli.output import say, show_fields, show_json
+from jupyter_mlplat.cli.output import note, say, show_fields, show_json
 from jupyter_mlplat.cli.progress import byte_bar
 from jupyter_mlplat.cli.session import platform
 from jupyter_mlplat.cli.tables import Column, show_table
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.sdk import Client
-    from jupyter_mlplat.sdk.copying import Copy
+    from jupyter_mlplat.sdk.copying import Copied
     from jupyter_mlplat.storage.models import Endpoint, ObjectInfo
 
+LOCAL = "local"
+
 app = typer.Typer(help="Object storage; paths look like obs://bucket/folder/file.", no_args_is_help=True)
-endpoint = typer.Typer(help="Endpoints: where buckets are.", no_args_is_help=True)
-app.add_typer(endpoint, name="endpoint")
+app.add_typer(endpoints.app, name="endpoint")
 
 Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="With all that lies below.")]
 Url = Annotated[str, typer.Argument(metavar="URL", help="obs://BUCKET/KEY")]
@@ -34,7 +35,7 @@ def ls(
     """List buckets, or the objects and folders below a path."""
     with platform() as client:
         if url is None:
-            _show_buckets(client.storage.endpoints(), as_json)
+            _show_buckets(client.storage_endpoints.list(), as_json)
             return
         found = list(client.storage.list(url, recursive=recursive))
     if as_json:
@@ -55,14 +56,26 @@ def cp(
     recursive: Recursive = False,
     as_json: Json = False,
 ) -> None:
-    """Copy files to or from storage. A target that ends with / keeps the name; -r copies what lies below SOURCE."""
-    with platform() as client:
-        copies = client.storage.plan(source, target, recursive=recursive)
-        _copy(client, copies, as_json)
-    if as_json:
-        show_json([{"source": str(item.source), "target": str(item.target), "size": item.size} for item in copies])
-    else:
-        say(f"Copied {count(len(copies), 'file')} ({size(sum(item.size for item in copies))}).")
+    """Copy files to or from storage. A target that ends with / keeps the name; -r copies what lies below SOURCE.
+
+    Broken off, the same command goes on with the large files that were under way.
+    """
+    with platform() as client, byte_bar("Copying", as_json) as show:
+        copied = client.storage.copy(source, target, recursive=recursive, told=show)
+    _say_copied("Copied", copied, as_json)
+
+
+@app.command("sync")
+def sync(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder or obs://BUCKET/FOLDER")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The same; one of the two is obs://…")],
+    delete: Annotated[bool, typer.Option("--delete", help="Delete in TARGET what SOURCE lacks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a folder like another: copy what has another size there, or is younger here."""
+    with platform() as client, byte_bar("Copying", as_json) as show:
+        copied = client.storage.sync(source, target, delete=delete, told=show)
+    _say_copied("Synced", copied, as_json)
 
 
 @app.command("rm")
@@ -96,43 +109,44 @@ def stat(url: Url, as_json: Json = False) -> None:
         )
 
 
+@app.command("presign")
+def presign(
+    url: Url,
+    expires_in: Annotated[
+        int, typer.Option("--expires-in", metavar="SECONDS", min=60, max=7 * 86400, help="How long it is good for.")
+    ] = 3600,
+    as_json: Json = False,
+) -> None:
+    """Print a link to an object at an S3 endpoint: whoever has it gets the object, without a login."""
+    with platform() as client:
+        link = client.storage.link(url, expires_in)
+    if as_json:
+        show_json(link)
+    else:
+        say(link.url)
+        note(f"Good until {exact(link.expires_at)}.")
+
+
 @app.command("mb")
 def mb(
-    bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="Its name, or obs://NAME.")], as_json: Json = False
+    bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="Its name, or obs://NAME.")],
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", metavar="NAME", help="Where; else the built-in store.")
+    ] = LOCAL,
+    as_json: Json = False,
 ) -> None:
     """Make a bucket."""
     name = bucket.removeprefix("obs://").removeprefix("s3://").rstrip("/")
     with platform() as client:
-        client.storage.make_bucket(name)
+        client.storage.make_bucket(name, endpoint)
     if as_json:
         show_json({"bucket": name})
     else:
         say(f"obs://{name} is made.")
 
 
-@endpoint.callback()
-def _endpoint() -> None:
-    pass
-
-
-@endpoint.command("list")
-def endpoint_list(as_json: Json = False) -> None:
-    """List the endpoints with their buckets."""
-    with platform() as client:
-        found = client.storage.endpoints()
-    if as_json:
-        show_json(found)
-        return
-    columns: list[Column[Endpoint]] = [
-        Column("ENDPOINT", lambda row: row.name),
-        Column("PROVIDER", lambda row: row.provider),
-        Column("BUCKETS", lambda row: ", ".join(row.buckets) or "-"),
-    ]
-    show_table(found, columns, empty="There is no endpoint.")
-
-
-def _show_buckets(endpoints: "list[Endpoint]", as_json: bool) -> None:
-    buckets = [(bucket, place.name) for place in endpoints for bucket in place.buckets]
+def _show_buckets(known: "list[Endpoint]", as_json: bool) -> None:
+    buckets = [(bucket, place.name) for place in known for bucket in place.buckets]
     if as_json:
         show_json([{"bucket": bucket, "endpoint": name} for bucket, name in buckets])
         return
@@ -143,15 +157,8 @@ def _show_buckets(endpoints: "list[Endpoint]", as_json: bool) -> None:
     show_table(buckets, columns, empty="No bucket yet. Make one: mlplat storage mb NAME")
 
 
-def _copy(client: "Client", copies: "list[Copy]", quiet: bool) -> None:
-    total = sum(item.size for item in copies)
-    done = 0
-    with byte_bar("Copying", quiet) as show:
-
-        def moved(length: int) -> None:
-            nonlocal done
-            done += length
-            show(done, total)
-
-        for item in copies:
-            client.storage.carry_out(item, moved=moved)
+def _say_copied(verb: str, copied: "Copied", as_json: bool) -> None:
+    if as_json:
+        show_json({"files": copied.files, "size": copied.size})
+    else:
+        say(f"{verb} {count(copied.files, 'file')} ({size(copied.size)}).")

@@ -41,7 +41,7 @@ async def images(
     mine = {image.id for image in found.data if _is_changeable(actor, image)}
     return page(
         request, "images.html", found=found, mine=mine, asked=asked, origins=list(Origin),
-        categories=list(Category), offset=offset, limit=PAGE,
+        categories=list(Category), offset=offset, limit=PAGE, sources=parts.images.sources,
     )  # fmt: skip
 
 
@@ -61,6 +61,11 @@ async def compare_images(
     chosen = [*image, "", ""][:2]
     compared = await parts.images.compare(actor, *chosen) if all(chosen) else None
     return page(request, "image_compare.html", known=known, chosen=chosen, compared=compared)
+
+
+@router.get("/images/register")
+async def register_image(request: Request, _actor: Caller, parts: Parts) -> Response:
+    return page(request, "image_register.html", sources=parts.images.sources, categories=list(Category))
 
 
 @router.get("/images/{image_id}")

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.console.connecting import connection
 from jupyter_mlplat.console.guard import PageRoute
 from jupyter_mlplat.console.render import page
 from jupyter_mlplat.console.states import is_open
@@ -62,6 +63,7 @@ async def instance(request: Request, actor: Caller, parts: Parts, instance_id: s
         instance=found,
         flavors=known_flavors(parts, [found]),
         events=await _last_events(parts, actor, instance_id),
+        ssh=await connection(parts, actor, found) if found.owner == actor.user else None,
     )
 
 
@@ -127,6 +129,10 @@ async def _suggested_tag(parts: Services, actor: Actor, instance: Instance) -> d
     return {"name": stem, "tag": next(tag for n in count(1) if (tag := f"v{n}") not in taken)}
 
 
+async def _own_keys(parts: Services, actor: Actor, instance: Instance) -> dict[str, Any]:
+    return {"keys": await parts.ssh.keys(actor), "chosen": (await parts.ssh.host(actor, instance.id)).keys}
+
+
 DIALOGS: dict[str, Callable[[Services, Actor, Instance], Awaitable[dict[str, Any]]]] = {
     "stop": _plain,
     "rename": _plain,
@@ -134,6 +140,7 @@ DIALOGS: dict[str, Callable[[Services, Actor, Instance], Awaitable[dict[str, Any
     "flavor": _flavor_choices,
     "image": _image_choices,
     "save": _suggested_tag,
+    "keys": _own_keys,
 }
 
 

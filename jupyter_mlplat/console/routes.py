@@ -4,7 +4,16 @@ from typing import Never
 
 from fastapi import APIRouter
 
-from jupyter_mlplat.console import admin_pages, image_pages, instance_pages, job_pages, oauth, statics, storage_pages
+from jupyter_mlplat.console import (
+    admin_pages,
+    image_pages,
+    instance_pages,
+    job_pages,
+    key_pages,
+    oauth,
+    statics,
+    storage_pages,
+)
 from jupyter_mlplat.console.guard import PageRoute
 from jupyter_mlplat.errors import NotFound
 from jupyter_mlplat.http import Caller
@@ -18,6 +27,6 @@ async def no_such_page(_actor: Caller, page: str) -> Never:
     raise NotFound(f"The console has no page {page!r}.")
 
 
-for pages in (statics, oauth, instance_pages, image_pages, job_pages, storage_pages, admin_pages):
+for pages in (statics, oauth, instance_pages, image_pages, job_pages, storage_pages, key_pages, admin_pages):
     router.include_router(pages.router)
 router.include_router(unknown)

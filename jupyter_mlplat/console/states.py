@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jupyter_mlplat.images.models import Image, ImageStatus
+from jupyter_mlplat.images.models import Image, ImageStatus, Origin
 from jupyter_mlplat.instances.models import Instance, Status, StepName, StepStatus, Target
 from jupyter_mlplat.jobs.models import Job, Phase
 
@@ -42,6 +42,10 @@ IMAGE_STATES = {
     ImageStatus.ERROR: State("Not usable", "bad"),
     ImageStatus.DELETED: State("Deleted", "idle"),
 }
+REGISTERED_STATES = {
+    ImageStatus.CREATING: State("Copying", "busy"),
+    ImageStatus.CREATE_FAILED: State("Could not be registered", "bad"),
+}
 JOB_STATES = {
     Phase.CREATING: State("Creating", "busy"),
     Phase.PENDING: State("Waiting", "busy"),
@@ -51,6 +55,11 @@ JOB_STATES = {
     Phase.TERMINATING: State("Stopping", "busy"),
     Phase.TERMINATED: State("Stopped", "idle"),
     Phase.ABNORMAL: State("Lost", "bad"),
+}
+ENDPOINT_STATES = {
+    "ready": State("Ready", "good"),
+    "failed": State("Does not work", "bad"),
+    "untested": State("Not tested yet", "idle"),
 }
 STEP_WORDS = {
     StepName.PREPARE_STORAGE: "Prepare storage",
@@ -109,7 +118,9 @@ def is_stoppable(instance: Instance) -> bool:
 
 
 def image_state(image: Image) -> State:
-    return IMAGE_STATES[image.status]
+    """A registered image is copied where one of an instance is saved."""
+    states = IMAGE_STATES | REGISTERED_STATES if image.origin == Origin.CUSTOMIZE else IMAGE_STATES
+    return states[image.status]
 
 
 def job_state(job: Job) -> State:

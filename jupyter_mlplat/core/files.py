@@ -10,10 +10,11 @@ from pathlib import Path
 from jupyter_mlplat.errors import NoSpace
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o644, *, lasting: bool = True) -> None:
     """Replace `path` by `data`: a reader, and whoever comes after a crash, sees the old or the new content.
 
-    NoSpace where the disk is full; the old content then stays.
+    What is worth nothing after a crash of the machine need not be `lasting`, which waits for the disk. NoSpace where
+    the disk is full; the old content then stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -21,7 +22,8 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
     except OSError as error:

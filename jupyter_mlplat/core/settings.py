@@ -31,6 +31,29 @@ class Settings(BaseSettings):
     job_nodes: int = Field(default=1, ge=1, le=64, description="How many nodes one job may have")
     bundle_bytes: int = 5 * 1024**3
     bundle_files: int = 1000
+    storage_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="What the secrets of storage endpoints are encrypted with, the newest first, separated by commas",
+    )
+
+    storage_addresses: list[str] = Field(
+        default=[],
+        description="Hosts and networks where the storage endpoints of users may be; any where none is named",
+    )
+
+    import_addresses: list[str] = Field(
+        default=[],
+        description="Hosts and networks that files may be imported from besides the public internet",
+    )
+
+    ssh_host: str = Field(default="127.0.0.1", description="Where people reach the SSH gateway")
+    ssh_port: int = Field(default=0, description="The port of the SSH gateway; 0 where there is none")
+    ssh_host_key: str = Field(
+        default="", description="Its public host key; without one it follows from the secret of gateways"
+    )
+    ssh_absent: str = Field(default="", description="Why there is no SSH gateway, in words")
+    gateway_secret: SecretStr = SecretStr("")
+    ssh_key_quota: int = Field(default=100, ge=1, description="SSH keys that a user may have")
 
     @property
     def database(self) -> str:

@@ -21,13 +21,20 @@ from jupyter_mlplat.embedded.parts import Plan
 from jupyter_mlplat.embedded.ports import DEFAULT_PORT, Ports, choose_ports, known_ports
 from jupyter_mlplat.embedded.record import Record, already_running, only_supervisor, read_record, supervised
 from jupyter_mlplat.embedded.secret_files import load_or_create
+from jupyter_mlplat.embedded.ssh import prepare_ssh
 from jupyter_mlplat.embedded.stopping import end_processes, servers, stop_everything
 from jupyter_mlplat.embedded.supervisor import Supervisor
 from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.hub.logins import Logins, login_url, name_like
 
 DETACHED_MODULE = "jupyter_mlplat.embedded"
-PORTS_OF = {"proxy": ("public", "proxy_api"), "hub": ("hub",), "platform": ("platform",)}
+PORTS_OF = {
+    "proxy": ("public", "proxy_api"),
+    "hub": ("hub",),
+    "platform": ("platform",),
+    "gateway": ("ssh",),
+    "tunnel": ("tunnel",),
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Status:
     pid: int | None
     parts: tuple[PartStatus, ...]
     instances: tuple[str, ...]
+    ssh_absent: str = ""
+    """Why nobody gets in over SSH, in words; empty where people do."""
 
 
 def up(
@@ -101,6 +110,7 @@ def status(data_dir: Path) -> Status:
         pid=record.supervisor.pid if watched and record.supervisor else None,
         parts=parts,
         instances=tuple(sorted(servers(folder))),
+        ssh_absent=record.ssh_absent if living else "",
     )
 
 
@@ -123,6 +133,7 @@ def make_plan(folder: DataFolder, port: int | None) -> Plan:
     """All that is needed to start the parts; makes secrets, chooses ports, lets the owner log in."""
     settings = read_settings(folder)
     node, bundle = find_node(), proxy_bundle()
+    ssh, absent = prepare_ssh(folder, settings)
     plan = Plan(
         folder=folder,
         settings=settings,
@@ -131,6 +142,8 @@ def make_plan(folder: DataFolder, port: int | None) -> Plan:
         owner=name_like(getpass.getuser()),
         node=node,
         bundle=bundle,
+        ssh=ssh,
+        ssh_absent=absent,
     )
     Logins(folder.logins).put(plan.owner, plan.secrets.owner_token)
     return plan

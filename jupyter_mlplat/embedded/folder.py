@@ -53,6 +53,24 @@ class DataFolder:
         return self.run / "nursery.sock"
 
     @property
+    def ssh(self) -> Path:
+        """The names that the SSH gateway takes, and who is inside."""
+        return self.run / "ssh"
+
+    @property
+    def tunnels(self) -> Path:
+        """Who comes to the gateway through HTTPS."""
+        return self.ssh / "tunnels"
+
+    @property
+    def gateway_host_key(self) -> Path:
+        return self.secrets / "ssh_host_key"
+
+    @property
+    def gateway_token(self) -> Path:
+        return self.secrets / "gateway_token"
+
+    @property
     def logins(self) -> Path:
         return self.secrets / "logins.json"
 

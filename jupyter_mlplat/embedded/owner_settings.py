@@ -6,15 +6,23 @@ port = 8000
 authenticator = "jupyterhub.auth.PAMAuthenticator"   # with its traits in hub_config.py
 nursery = true                                       # the preloaded parent of the servers
 
+[ssh]
+enabled = true                                       # the gateway through which people get into instances over SSH
+listen = "127.0.0.1"                                 # "0.0.0.0": from other machines too
+host = "127.0.0.1"                                   # as what they reach it; else the name of this machine
+port = 2222                                          # else one that is free, and kept
+
 [platform]
 instance_quota = 10                                  # any setting of the platform
 """
 
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from jupyter_mlplat.core.settings import Settings
@@ -22,8 +30,22 @@ from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.hub.config import DEFAULT_AUTHENTICATOR
 
-KNOWN = {"": {"port", "hub", "platform"}, "hub": {"authenticator", "nursery"}}
+KNOWN = {
+    "": {"port", "hub", "ssh", "platform"},
+    "hub": {"authenticator", "nursery"},
+    "ssh": {"enabled", "listen", "host", "port"},
+}
 PASSED_ON = {f"MLPLAT_{name.upper()}" for name in Settings.model_fields}
+
+
+@dataclass(frozen=True)
+class SshSettings:
+    """Where the SSH gateway listens; `host` is where people reach it. Without `port` one is chosen and kept."""
+
+    enabled: bool = True
+    listen: str = "127.0.0.1"
+    host: str = "127.0.0.1"
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,19 +59,36 @@ class OwnerSettings:
     authenticator: str = DEFAULT_AUTHENTICATOR
     nursery: bool = True
     platform: dict[str, str] = field(default_factory=dict)
+    ssh: SshSettings = SshSettings()
 
 
 def read_settings(folder: DataFolder, environment: Mapping[str, str] = os.environ) -> OwnerSettings:
     """Read config.toml and the environment, which wins. InvalidInput says which line cannot be meant."""
     file = _read_file(folder)
-    hub = _table(file, "hub")
+    hub, ssh = _table(file, "hub"), _table(file, "ssh")
     _check_names("", file)
     _check_names("hub", hub)
+    _check_names("ssh", ssh)
     return OwnerSettings(
         port=check_port(file["port"]) if "port" in file else None,
         authenticator=environment.get("MLPLAT_AUTHENTICATOR") or hub.get("authenticator") or DEFAULT_AUTHENTICATOR,
         nursery=_switch(environment.get("MLPLAT_NURSERY"), hub.get("nursery", True)),
+        ssh=_ssh(ssh, environment),
         platform=_for_platform(_table(file, "platform"), environment),
+    )
+
+
+def _ssh(table: dict[str, Any], environment: Mapping[str, str]) -> SshSettings:
+    listen = str(table.get("listen", SshSettings.listen))
+    try:
+        everywhere = ip_address(listen).is_unspecified
+    except ValueError:
+        raise InvalidInput(f'config.toml: {listen!r} is no address to listen on; write "0.0.0.0" for all.') from None
+    return SshSettings(
+        enabled=_switch(environment.get("MLPLAT_SSH"), table.get("enabled", True)),
+        listen=listen,
+        host=str(table.get("host") or (socket.gethostname() if everywhere else listen)),
+        port=check_port(table["port"]) if "port" in table else None,
     )
 
 

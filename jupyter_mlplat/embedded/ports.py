@@ -18,7 +18,7 @@ DEFAULT_PORT = 8000
 GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST = 10_000
 TRIES = 100
-INTERNAL = ("proxy_api", "hub", "platform")
+INTERNAL = ("proxy_api", "hub", "platform", "ssh", "tunnel")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Ports:
     proxy_api: int
     hub: int
     platform: int
+    ssh: int = 0
+    tunnel: int = 0
 
 
 def choose_ports(run: Path, public: int, held: Collection[int] = ()) -> Ports:
@@ -80,6 +82,28 @@ def free_port() -> int:
     return _try_bind(0)
 
 
+def listener_of(port: int) -> int | None:
+    """The process that listens on a port; None where nobody does, or it cannot be seen whose it is."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                return connection.pid
+    return None
+
+
+def why_not_listen(address: str, port: int) -> str:
+    """What the system says against listening there; empty where one may."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen()
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
 def _kept_or_free(port: int | None, held: Collection[int]) -> int:
     if port is None:
         return free_port()
@@ -98,10 +122,7 @@ def _try_bind(port: int) -> int:
 
 
 def _holder(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})" if connection.pid else ""
-    except psutil.Error:
-        pass
+    with contextlib.suppress(psutil.Error):
+        if pid := listener_of(port):
+            return f" by {psutil.Process(pid).name()} (pid {pid})"
     return ""

@@ -1,5 +1,6 @@
 """Asks the parts whether they answer, and the Hub for what the supervisor needs of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ class Probes:
         probe: Probe = getattr(self, f"_{part}")
         try:
             return await probe()
-        except (httpx.HTTPError, BackendFailure):
+        except (httpx.HTTPError, BackendFailure, OSError):
             return False
 
     async def door_answers(self) -> bool:
@@ -73,3 +74,14 @@ class Probes:
 
     async def _nursery(self) -> bool:
         return bool(await nursery_client.ping(self._plan.folder.nursery_socket))
+
+    async def _gateway(self) -> bool:
+        reader, writer = await asyncio.open_connection(self._plan.ssh_address, self._plan.ssh_port)
+        try:
+            return (await asyncio.wait_for(reader.readline(), 5)).startswith(b"SSH-")
+        finally:
+            writer.close()
+
+    async def _tunnel(self) -> bool:
+        url = f"http://127.0.0.1:{self._plan.ports.tunnel}/"
+        return (await self._client.get(url)).status_code == 426

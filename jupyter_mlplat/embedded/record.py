@@ -42,6 +42,8 @@ class Record:
     token_login: bool = True
     since: str = field(default_factory=lambda: now().isoformat())
     ready: bool = False
+    ssh_absent: str = ""
+    """Why there is no SSH, in words."""
     parts: dict[str, PartRecord] = field(default_factory=dict)
 
     @property

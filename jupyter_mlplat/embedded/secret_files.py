@@ -17,6 +17,8 @@ class Secrets:
     supervisor_token: str
     hub_secret: str
     owner_token: str
+    gateway_token: str
+    tunnel_token: str
 
 
 def load_or_create(folder: Path) -> Secrets:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from jupyter_mlplat.backends.local import visits
 from jupyter_mlplat.core.processes import (
     Process,
     alive,
@@ -17,6 +18,7 @@ from jupyter_mlplat.core.processes import (
 )
 from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.embedded.record import Record, read_record
+from jupyter_mlplat.gateway.visits import process_of
 from jupyter_mlplat.hub import records
 
 PART_GRACE = 10.0
@@ -25,12 +27,12 @@ RUNNER_MODULE = "jupyter_mlplat.runner"
 
 
 async def stop_everything(folder: DataFolder, jobs: bool = False) -> None:
-    """End the platform and the Hub, then the servers, then the rest; the runners of jobs only if `jobs`.
+    """End the doors of SSH, the platform and the Hub, then the servers, then the rest; runners only if `jobs`.
 
     Files stay as they are. What is not there is no error.
     """
     record = read_record(folder)
-    await end_parts(record, ("platform", "hub"))
+    await end_parts(record, ("tunnel", "gateway", "platform", "hub"))
     await end_servers(folder)
     if jobs:
         await end(lambda: runners(folder), PART_GRACE)
@@ -57,7 +59,7 @@ async def end_processes(processes: list[Process]) -> None:
 
 
 async def end_servers(folder: DataFolder) -> None:
-    """End the servers of all instances, with their kernels and terminals."""
+    """End the servers of all instances, with their kernels, terminals and SSH sessions."""
     heads = await asyncio.to_thread(servers, folder)
     await end(lambda: _of_instances(folder), SERVER_GRACE, list(heads.values()))
 
@@ -75,6 +77,7 @@ def runners(folder: DataFolder) -> set[Process]:
 
 def _of_instances(folder: DataFolder) -> set[Process]:
     heads = {process.pid for process in servers(folder).values()}
+    heads |= {process_of(visit.id).pid for visit in visits.going_on(folder.root)}
     return with_relatives(lambda pid: pid in heads or _belongs(environment_of(pid), folder))
 
 

@@ -47,6 +47,7 @@ class Supervisor:
             port=plan.ports.public,
             owner=plan.owner,
             token_login=plan.token_login,
+            ssh_absent=plan.ssh_absent,
         )
 
     async def run(self, on_ready: Callable[[], None]) -> None:

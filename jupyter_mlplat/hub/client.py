@@ -77,6 +77,7 @@ class HubClient:
         if anew and _is_up(answer):
             await self.stop(user, name)
             answer = await self._ask_for_server(user, path, permit)
+        # 201 says that it is up, which is not so after a failed start: there the Hub looks at its record of that one
         if answer.status_code not in (201, 202) and not _already(answer):
             raise SpawnFailed(_reason(answer))
         while not await self._has_come_up(path):

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.hub.roles import SERVER_TOKEN_SCOPES, SERVICE, SERVICE_CLIENT_SCOPES, SUPERVISOR, roles
+from jupyter_mlplat.hub.roles import (
+    SERVER_TOKEN_SCOPES,
+    SERVICE,
+    SERVICE_CLIENT_SCOPES,
+    SSH_SERVICE,
+    SUPERVISOR,
+    roles,
+)
 
 HERE = Path(__file__).parent
 DEFAULT_AUTHENTICATOR = "jupyter_mlplat.hub.login.LoginTokenAuthenticator"
@@ -19,7 +26,10 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class HubSettings:
-    """All that the Hub is told. Ports are on 127.0.0.1; secrets are text; `owner` is the owner's user name."""
+    """All that the Hub is told. Ports are on 127.0.0.1; secrets are text; `owner` is the owner's user name.
+
+    `tunnel_port` is 0 where there is no SSH.
+    """
 
     data_dir: Path
     public_port: int
@@ -34,6 +44,8 @@ class HubSettings:
     cookie_secret: str
     authenticator: str = DEFAULT_AUTHENTICATOR
     nursery: bool = True
+    tunnel_port: int = 0
+    tunnel_token: str = ""
 
     VARIABLE = "MLPLAT_HUB_SETTINGS"
 
@@ -67,6 +79,8 @@ def configure(c: Any, settings: HubSettings) -> None:
     configure_storage(c, settings)
     configure_lifecycle(c)
     configure_services(c, settings.platform_origin, settings.platform_token, settings.supervisor_token)
+    if settings.tunnel_port:
+        configure_tunnel(c, f"http://{HOST}:{settings.tunnel_port}", settings.tunnel_token)
     configure_servers(c)
     configure_spawner(c, settings)
     configure_authenticator(c, settings)
@@ -115,6 +129,11 @@ def configure_services(c: Any, platform: str, platform_token: str, supervisor_to
     # they are random: to hash them as passwords, thousands of times at each request, protects nothing
     c.JupyterHub.trust_user_provided_tokens = True
     c.JupyterHub.load_roles = roles()
+
+
+def configure_tunnel(c: Any, tunnel: str, token: str) -> None:
+    """Let the proxy lead to what carries SSH. It asks nothing of the Hub, and nobody needs a right to reach it."""
+    c.JupyterHub.services += [{"name": SSH_SERVICE, "url": tunnel, "api_token": token, "display": False}]
 
 
 def configure_servers(c: Any) -> None:

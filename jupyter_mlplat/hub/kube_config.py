@@ -33,6 +33,8 @@ class ClusterHubSettings(BaseSettings):
     hub_url: str = Field(default="http://hub:8081", description="The Hub as pods and the proxy reach it")
     proxy_api_url: str = "http://proxy-api:8001"
     platform_origin: str = Field(default="http://platform:8011", description="The platform as Hub and proxy reach it")
+    tunnel_origin: str = Field(default="", description="What carries SSH, as the proxy reaches it; empty: nothing does")
+    tunnel_token: SecretStr = SecretStr("")
     proxy_token: SecretStr
     platform_token: SecretStr
     supervisor_token: SecretStr = Field(default=SecretStr(""), description="Of who makes login tokens, if anybody does")
@@ -61,6 +63,8 @@ def configure(c: Any, settings: ClusterHubSettings) -> None:
         settings.platform_token.get_secret_value(),
         settings.supervisor_token.get_secret_value(),
     )
+    if settings.tunnel_origin:
+        config.configure_tunnel(c, settings.tunnel_origin, settings.tunnel_token.get_secret_value())
     config.configure_servers(c)
     configure_spawner(c, settings)
     configure_authenticator(c, settings)

@@ -22,6 +22,7 @@ from kubespawner.spawner import PodReflector  # type: ignore[import-untyped]
 from sqlalchemy import inspect
 from traitlets import Unicode, default
 
+from jupyter_mlplat.core.signals import Signals
 from jupyter_mlplat.hub.browser_logins import KeepsBrowserLogins
 from jupyter_mlplat.hub.permits import is_wanted, redeem
 
@@ -37,20 +38,78 @@ CREATE_TRIES = 40
 PROBE = aiohttp.ClientTimeout(total=5)
 TOO_MANY_REQUESTS = 429
 LONGEST_SECONDS = 2.0
+WATCH_SECONDS = 300
+CREATES_AT_ONCE = 16
+"""More would each begin a connection of its own, whose handshake takes longer than the request."""
 UNWELL_SECONDS = 120.0
 """As long as a webhook of the cluster may take to come back."""
 
 
 class LastingPodReflector(PodReflector):  # type: ignore[misc]
-    """A watch that outlasts an API server that is away: KubeSpawner's own gives up after a minute, for good."""
+    """A watch that outlasts an API server that is away (KubeSpawner's own gives up after a minute, for good).
+
+    It wakes those who wait for a change of a pod, by NAMESPACE/NAME; so does one that is put in its place.
+    """
+
+    signals = Signals()
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.creating = asyncio.Semaphore(CREATES_AT_ONCE)
 
     async def start(self) -> None:
         await answer_of(self._list_and_update)
         await super().start()
 
+    async def _list_and_update(self, resource_version: str | None = None) -> str:
+        before = dict(self.resources)
+        version: str = await super()._list_and_update(resource_version)
+        for key in {*before, *self.resources}:
+            self.signals.notify(key)
+        return version
+
     async def _watch_and_update(self) -> None:
+        """Until stopped: list, and follow the changes until they break off."""
         while not self._stopping:
-            await super()._watch_and_update()
+            pause = QUICK_SECONDS
+            try:
+                await self._follow(await self._list_and_update())
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    raise
+            except Exception as error:
+                self.log.warning("watching pods: %s", str(error) or type(error).__name__)
+                pause = LONGEST_SECONDS
+            await asyncio.sleep(pause)
+
+    async def _follow(self, version: str) -> None:
+        where = {} if self.omit_namespace else {"namespace": self.namespace}
+        response = await getattr(self.api, self.list_method_name)(
+            **where,
+            label_selector=self.label_selector,
+            resource_version=version,
+            watch=True,
+            timeout_seconds=WATCH_SECONDS,
+            _request_timeout=aiohttp.ClientTimeout(sock_connect=10, sock_read=WATCH_SECONDS + 30),
+            _preload_content=False,
+        )
+        async with response:
+            async for line in response.content:
+                if not self._take(json.loads(line)):
+                    return
+
+    def _take(self, event: Json) -> bool:
+        """One change; False where the API server cannot tell the changes any more."""
+        if event.get("type") not in ("ADDED", "MODIFIED", "DELETED"):
+            return False
+        pod = event["object"]
+        key = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        if event["type"] == "DELETED":
+            self.resources.pop(key, None)
+        else:
+            self.resources[key] = pod
+        self.signals.notify(key)
+        return True
 
 
 class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
@@ -151,14 +210,26 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
 
     async def _create(self, manifest: Json) -> bool:
         """Whether the pod was made; False where there is one of that name."""
-        ask = self.api.create_namespaced_pod
         try:
-            await answer_of(lambda: ask(self.namespace, manifest, _request_timeout=self.k8s_api_request_timeout))
+            await answer_of(lambda: self._ask_for(manifest))
         except ApiException as error:
             if error.status != 409:
                 raise _refusal(error) from error
             return False
         return True
+
+    async def _ask_for(self, manifest: Json) -> None:
+        """Post the pod; the answer, a pod again, is not read into objects."""
+        options = {"_request_timeout": self.k8s_api_request_timeout, "_preload_content": False}
+        async with (
+            self.pod_reflector.creating,
+            await self.api.create_namespaced_pod(self.namespace, manifest, **options) as answer,
+        ):
+            if answer.status >= 300:
+                error = ApiException(status=answer.status, reason=answer.reason)
+                error.body = await answer.text()
+                raise error
+            await answer.read()
 
     async def _adopt(self, manifest: Json) -> bool:
         """Take up the pod that is there; False, after a moment, where it is over or on its way out."""
@@ -200,17 +271,19 @@ class MlplatKubeSpawner(KeepsBrowserLogins, KubeSpawner):  # type: ignore[misc]
     async def _running(self) -> Json:
         """The pod once its container runs; SpawnException where it ends or is removed instead."""
         await self._start_watching_pods()
-        seen, looks = False, 0
-        while True:
-            pod: Json | None = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
-            if pod is None and seen:
-                raise SpawnException("The pod was removed while it started.", reason="removed", status_code=500)
-            if pod is not None and has_ended(pod):
-                raise SpawnException("The pod ended while it started.", reason="ended", status_code=500)
-            if pod is not None and self.is_pod_running(pod):
-                return pod
-            seen, looks = pod is not None, looks + 1
-            await asyncio.sleep(QUICK_SECONDS if looks < QUICK_LOOKS else SLOW_SECONDS)
+        key, seen = f"{self.namespace}/{self.pod_name}", False
+        with self.pod_reflector.signals.listen(key) as changed:
+            while True:
+                changed.clear()
+                pod: Json | None = self.pod_reflector.pods.get(key)
+                if pod is None and seen:
+                    raise SpawnException("The pod was removed while it started.", reason="removed", status_code=500)
+                if pod is not None and has_ended(pod):
+                    raise SpawnException("The pod ended while it started.", reason="ended", status_code=500)
+                if pod is not None and self.is_pod_running(pod):
+                    return pod
+                seen = pod is not None
+                await changed.wait()
 
     async def _answering(self, url: str) -> None:
         """Wait for the first answer, so that the Hub finds the server at its first look."""

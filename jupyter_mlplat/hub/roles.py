@@ -8,6 +8,7 @@ from typing import Any
 
 SERVICE = "mlplat"
 SUPERVISOR = "mlplat-supervisor"
+SSH_SERVICE = "mlplat-ssh"
 ACCESS_SERVICE = f"access:services!service={SERVICE}"
 
 USER_SCOPES = [

@@ -19,6 +19,9 @@ LAB_FOLDERS = {
 PORT_VARIABLE = "MLPLAT_LISTEN_PORT"
 """Names the port on which a server in a pod listens."""
 
+SSHD_VARIABLE = "MLPLAT_SSHD_PORT"
+"""Names the port on which an instance in a pod answers for SSH."""
+
 
 @dataclass(frozen=True)
 class ServerStart:

@@ -6,9 +6,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import allowed
+from jupyter_mlplat.advisories import store as advisories
+from jupyter_mlplat.advisories.matching import vulnerabilities
+from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.images import editions, store
 from jupyter_mlplat.images.compare import compare_packages
-from jupyter_mlplat.images.models import Image, ImageDetail, ImageParent, ImageUse, PackageChanges
+from jupyter_mlplat.images.models import Image, ImageDetail, ImageParent, ImageUse, Package, PackageChanges
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.jobs import store as jobs
@@ -20,14 +23,23 @@ SHOWN = 5
 async def look_into(session: AsyncSession, actor: Actor, row: ImageRow) -> ImageDetail:
     """The image in full, as far as `actor` may see it."""
     listed = (await store.listed(session, [row.id]))[row.id]
+    packages = await editions.packages(session, row.digest)
     return ImageDetail(
         **listed.model_dump(),
-        packages=await editions.packages(session, row.digest),
+        packages=packages,
+        vulnerabilities=await _vulnerabilities(session, packages),
         changes=await _changes(session, row),
         parents=await _parents(session, actor, row),
         layers=await editions.layers(session, row.digest),
         used_by=await users_of(session, actor, row) if row.owner == actor.user or actor.admin else [],
     )
+
+
+async def _vulnerabilities(session: AsyncSession, packages: Sequence[Package]) -> list[Vulnerability] | None:
+    """None where nobody can say: the packages are not known, or no advisories."""
+    if not packages or not (await advisories.status(session)).count:
+        return None
+    return vulnerabilities(packages, await advisories.of_packages(session, [package.key for package in packages]))
 
 
 def only_listed(detail: ImageDetail) -> Image:

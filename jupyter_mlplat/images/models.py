@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.package_name import package_key
@@ -165,13 +166,27 @@ class ImageSave(Model):
     """The changes at and below these paths stay out."""
 
 
+class ImageRegister(Model):
+    """An image that was built elsewhere, to be taken over under a name and tag.
+
+    `source` is HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST in a registry that administrators allow.
+    """
+
+    name: ImageName
+    tag: ImageTag
+    source: Annotated[Line, Field(min_length=1)]
+    description: Description = ""
+    resource_categories: list[Category] = Field(default=[Category.CPU], min_length=1, max_length=3)
+    services: list[Service] = Field(default=[Service.NOTEBOOK, Service.TRAIN], min_length=1, max_length=3)
+
+
 class Image(Model):
     """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer.
 
     `reference` is where a container runtime pulls it (`REGISTRY/REPOSITORY@DIGEST`); empty on the local back end.
     `base_name` is the preset that it stands on in the end; `outdated` says that this preset has been made anew since,
     or is offered no more. From the day `retires_on` the image, or its base, is no longer kept up; `instead` is what to
-    take then.
+    take then. `source` is where a registered image was taken from.
     """
 
     id: str
@@ -201,6 +216,7 @@ class Image(Model):
     instance_id: str | None
     instance_name: str | None
     notebook: str | None = None
+    source: str = ""
     progress: SaveProgress | None
     created_at: Moment
     updated_at: Moment
@@ -233,9 +249,13 @@ class ImageUse(Model):
 
 
 class ImageDetail(Image):
-    """An image with what is in it: `changes` against its parent, `parents` from the nearest on, its users."""
+    """An image with what is in it: `changes` against its parent, `parents` from the nearest on, its users.
+
+    `vulnerabilities` are those that are known of its packages, the severest first; None where nobody can say.
+    """
 
     packages: list[Package]
+    vulnerabilities: list[Vulnerability] | None = None
     changes: PackageChanges | None = None
     parents: list[ImageParent] = []
     layers: list[Layer] = []

@@ -6,14 +6,24 @@ from contextlib import aclosing
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, InstanceBackend, SavedImage, SaveSpec, ServerState
+from jupyter_mlplat.backends.base import (
+    Checkpoint,
+    ImageBackend,
+    InstanceBackend,
+    RegisteredImage,
+    RegistersImages,
+    RegisterSpec,
+    SavedImage,
+    SaveSpec,
+    ServerState,
+)
 from jupyter_mlplat.db.engine import Database
-from jupyter_mlplat.errors import BackendFailure, MlplatError
+from jupyter_mlplat.errors import BackendFailure, Conflict, MlplatError
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import editions, store
-from jupyter_mlplat.images.models import ImageStatus
+from jupyter_mlplat.images.models import ImageStatus, Origin
 from jupyter_mlplat.images.pace import Pace
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.images.store import ImageRow
@@ -34,7 +44,7 @@ PREPARE = "prepare"
 
 
 class ImageReconciler(Reconciler):
-    """Saves images through the back end."""
+    """Saves and registers images through the back end."""
 
     noun = "image"
 
@@ -81,19 +91,19 @@ class ImageReconciler(Reconciler):
         if spec is None:
             return
         try:
-            await self._save(spec)
+            await (self._save(spec) if isinstance(spec, SaveSpec) else self._register(spec))
         except BackendFailure:
             raise
         except MlplatError as error:
             await self._failed(resource_id, error.message)
         except Exception:
-            log.exception("saving image %s failed", resource_id)
-            await self._failed(resource_id, "The save failed in the platform. Try again; its log says more.")
+            log.exception("making image %s failed", resource_id)
+            await self._failed(resource_id, "That failed in the platform. Try again; its log says more.")
         finally:
             self._pace.forget(resource_id)
 
-    async def _begin(self, image_id: str) -> SaveSpec | None:
-        """Mark image and instance; None where the save has ended meanwhile, or fails as the instance no longer runs."""
+    async def _begin(self, image_id: str) -> SaveSpec | RegisterSpec | None:
+        """Mark image and instance; None where it has ended meanwhile, or fails as the instance no longer runs."""
         async with self.database.transaction() as session:
             image, source = await self._pair(session, image_id)
             if image.status not in (ImageStatus.INIT, ImageStatus.CREATING):
@@ -101,6 +111,9 @@ class ImageReconciler(Reconciler):
             if image.cancelled:
                 self._drop(session, image, source)
                 return None
+            if image.origin == Origin.CUSTOMIZE:
+                image.status = ImageStatus.CREATING
+                return RegisterSpec(image.id, image.owner, image.name, image.tag, image.source)
             running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
             if running and source is not None:
                 if image.status == ImageStatus.INIT:
@@ -124,11 +137,34 @@ class ImageReconciler(Reconciler):
                 if isinstance(reached, SavedImage):
                     await self._saved(spec, reached)
                 else:
-                    await self._progressed(spec, reached)
+                    await self._progressed(spec.image_id, reached)
 
-    async def _progressed(self, spec: SaveSpec, reached: Checkpoint) -> None:
+    async def _register(self, spec: RegisterSpec) -> None:
+        if not isinstance(self._backend, RegistersImages):
+            raise Conflict("This platform no longer takes images from elsewhere.")
+        async with aclosing(self._backend.register(spec)) as checkpoints:
+            async for reached in checkpoints:
+                if isinstance(reached, RegisteredImage):
+                    await self._registered(spec, reached)
+                else:
+                    await self._progressed(spec.image_id, reached)
+
+    async def _registered(self, spec: RegisterSpec, found: RegisteredImage) -> None:
         async with self.database.transaction() as session:
-            image = await session.get_one(ImageRow, spec.image_id)
+            image, source = await self._pair(session, spec.image_id)
+            if image.cancelled:
+                self._drop(session, image, source)
+                return
+            image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
+            image.digest, image.reference, image.size = found.digest, found.reference, found.size
+            image.architectures = list(found.architectures)
+            await editions.note(session, image, found.packages, found.layers)
+            events.emit(session, "image", image.id, image.owner, "Registered", f"{image.full_name} is ready")
+        self._collected = self._collected and self._collected | {found.digest}
+
+    async def _progressed(self, image_id: str, reached: Checkpoint) -> None:
+        async with self.database.transaction() as session:
+            image = await session.get_one(ImageRow, image_id)
             image.progress = self._pace.progress(image.id, reached).model_dump()
             if reached.event:
                 events.emit(session, "image", image.id, image.owner, reached.event, reached.message)
@@ -158,13 +194,14 @@ class ImageReconciler(Reconciler):
         async with self.database.transaction() as session:
             image, source = await self._pair(session, image_id)
             image.status, image.status_message, image.progress = ImageStatus.CREATE_FAILED, why, {}
-            events.emit(session, "image", image.id, image.owner, "SaveFailed", why)
+            events.emit(session, "image", image.id, image.owner, f"{_verb(image)}Failed", why)
             self._release(session, source, f"Saving {image.full_name} failed: {why}")
 
     def _drop(self, session: AsyncSession, image: ImageRow, source: InstanceRow | None) -> None:
-        """End a save that was given up."""
+        """End what was given up."""
         image.status, image.status_message, image.progress = ImageStatus.DELETED, "", {}
-        events.emit(session, "image", image.id, image.owner, "SaveCancelled", f"Saving {image.full_name} was cancelled")
+        words = f"{image.full_name} was given up"
+        events.emit(session, "image", image.id, image.owner, f"{_verb(image)}Cancelled", words)
         self._release(session, source, f"Saving {image.full_name} was cancelled")
 
     def _release(self, session: AsyncSession, source: InstanceRow | None, message: str) -> None:
@@ -203,6 +240,11 @@ class ImageReconciler(Reconciler):
         self._collected = frozenset(kept)
         if freed:
             log.info("gave back %d bytes of images that nobody needs", freed)
+
+
+def _verb(image: ImageRow) -> str:
+    """What the names of its events begin with."""
+    return "Register" if image.origin == Origin.CUSTOMIZE else "Save"
 
 
 async def _kept(session: AsyncSession) -> set[str]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.http import Caller, Parts
-from jupyter_mlplat.images.models import Image, ImageComparison, ImageDetail, ImageFilter, ImageUpdate
+from jupyter_mlplat.images.models import Image, ImageComparison, ImageDetail, ImageFilter, ImageRegister, ImageUpdate
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -15,6 +15,12 @@ router = APIRouter(prefix="/images", tags=["images"])
 async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter, Query()]) -> Page[Image]:
     """Presets, one's own images and public ones."""
     return await parts.images.find(actor, wanted)
+
+
+@router.post("", status_code=202, operation_id="register_image")
+async def register_image(actor: Caller, parts: Parts, wanted: ImageRegister) -> Image:
+    """Take over an image that was built elsewhere; it is copied and looked at in the background."""
+    return await parts.images.register(actor, wanted)
 
 
 @router.get("/{image_id}", operation_id="get_image")

@@ -1,5 +1,6 @@
 """What people may ask of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import update
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
-from jupyter_mlplat.backends.base import ImageBackend, SaveSpec
+from jupyter_mlplat.backends.base import ImageBackend, RegistersImages, SaveSpec
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.engine import Database
@@ -23,6 +24,7 @@ from jupyter_mlplat.images.models import (
     ImageComparison,
     ImageDetail,
     ImageFilter,
+    ImageRegister,
     ImageSave,
     ImageStatus,
     ImageUpdate,
@@ -118,6 +120,33 @@ class ImageService:
             await session.flush()
             return store.to_model(image)
 
+    @property
+    def sources(self) -> Sequence[str]:
+        """The registries from which people may register images."""
+        return self.backend.sources if isinstance(self.backend, RegistersImages) else ()
+
+    async def register(self, actor: Actor, wanted: ImageRegister) -> Image:
+        """A new image that the reconciler will take over from another registry."""
+        require(actor, "image:register", owner=actor.user)
+        if not isinstance(self.backend, RegistersImages):
+            raise Conflict("This platform runs no containers: its images are presets and what is saved of instances.")
+        self.backend.check_source(wanted.source)
+        async with self.database.transaction() as session:
+            await self._check_name(session, actor.user, wanted)
+            image = ImageRow(
+                id=new_id("m"),
+                owner=actor.user,
+                origin=Origin.CUSTOMIZE,
+                status=ImageStatus.INIT,
+                **wanted.model_dump(),
+            )
+            session.add(image)
+            audit.record(session, actor, "image:register", resource_id=image.id, owner=image.owner,
+                         resource_name=image.full_name, detail=f"from {wanted.source}")  # fmt: skip
+            events.emit(session, "image", image.id, image.owner, "RegisterRequested", f"Registering {wanted.source}")
+            await session.flush()
+            return store.to_model(image)
+
     async def preview(self, actor: Actor, instance_id: str, wanted: SavePreviewRequest) -> SavePreview:
         """What a save of a running instance would put into the image now."""
         async with self.database.read() as session:
@@ -156,7 +185,8 @@ class ImageService:
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:delete", image_id)
             if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
-                raise Conflict(f"{row.full_name} is being saved. Wait until that is done, then delete it.")
+                doing = "copied" if row.origin == Origin.CUSTOMIZE else "saved"
+                raise Conflict(f"{row.full_name} is being {doing}. Wait until that is done, then delete it.")
             await self._check_unused(session, actor, row)
             row.status = ImageStatus.DELETED
             audit.record(session, actor, "image:delete", resource_id=row.id, owner=row.owner,
@@ -182,7 +212,7 @@ class ImageService:
             image.architectures, image.services = list(parent.architectures), list(parent.services)
             image.resource_categories = list(parent.resource_categories)
 
-    async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave) -> None:
+    async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave | ImageRegister) -> None:
         for holder in (owner, PLATFORM):
             if await store.named(session, holder, wanted.name, wanted.tag):
                 raise AlreadyExists(

@@ -64,6 +64,8 @@ class ImageRow(Owned, Base):
     instance_id: Mapped[str | None] = mapped_column(index=True)
     instance_name: Mapped[str | None]
     notebook: Mapped[str | None]
+    source: Mapped[str] = mapped_column(default="")
+    """Where an image that was built elsewhere was taken from."""
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
     exclude: Mapped[list[Any]] = mapped_column(default=list)
     """Paths in the image whose changes a save leaves out."""
@@ -122,6 +124,7 @@ def to_model(row: ImageRow, standing: Standing = Standing()) -> Image:
         instance_id=row.instance_id,
         instance_name=row.instance_name,
         notebook=row.notebook,
+        source=row.source,
         progress=SaveProgress.model_validate(row.progress) if row.progress else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -237,7 +240,7 @@ async def without_edition(session: AsyncSession) -> list[ImageRow]:
 async def unfinished(session: AsyncSession) -> list[str]:
     """Images that are to be made."""
     making = (ImageStatus.INIT, ImageStatus.CREATING)
-    query = select(ImageRow.id).where(ImageRow.status.in_(making), ImageRow.origin == Origin.IMAGE_SAVE)
+    query = select(ImageRow.id).where(ImageRow.status.in_(making), ImageRow.origin != Origin.PRESET)
     return list(await session.scalars(query))
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from secrets import token_hex
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +27,7 @@ from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import store as images
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.instances import store
+from jupyter_mlplat.instances.actions import Action, next_action
 from jupyter_mlplat.instances.models import Status, StepName, StepStatus, Target
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.steps import advance, close, fresh
@@ -35,42 +35,13 @@ from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.reconciling.batches import in_batches
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.reconciling.nudge import unless
+from jupyter_mlplat.reconciling.together import Together
 
 OBSERVE_SECONDS = 5.0
 LOOKS_AT_ONCE = 16
 LOOK = "look"
 """Stands among the pending ids for a look at all that run."""
 MAX_RESTARTS = 3
-BEFORE_RUNNING = frozenset({Status.INIT, Status.CREATING, Status.STARTING, Status.STOPPED})
-LIVE = BEFORE_RUNNING - {Status.STOPPED} | {Status.RUNNING, Status.STOPPING}
-
-
-class Action(StrEnum):
-    START = "start"
-    STOP = "stop"
-    DELETE = "delete"
-    RESIZE = "resize"
-    APPLY = "apply"
-    OBSERVE = "observe"
-
-
-def next_action(status: Status, target: Target, *, saving: bool, switching: bool, live: bool) -> Action | None:
-    """What brings an instance nearer to its target; `live` says whether the switch under way needs no restart."""
-    if saving or status == Status.DELETED:
-        return None
-    if target == Target.DELETED:
-        return None if status == Status.DELETE_FAILED else Action.DELETE
-    if target == Target.STOPPED or status == Status.STOPPING:
-        if status in LIVE:
-            return Action.STOP
-        return Action.APPLY if switching else None
-    if status == Status.RUNNING:
-        if not switching:
-            return Action.OBSERVE
-        return Action.RESIZE if live else Action.STOP
-    if status in BEFORE_RUNNING:
-        return Action.APPLY if switching else Action.START
-    return Action.APPLY if switching else None
 
 
 class InstanceReconciler(Reconciler):
@@ -90,6 +61,7 @@ class InstanceReconciler(Reconciler):
         self._backend = backend
         self._flavors = flavors
         self._presets = PresetPreparer(self.database, image_backend)
+        self._together = Together(self.database, InstanceRow)
         self._looked = float("-inf")
         self._watches = False
         self._suspects: set[str] = set()
@@ -150,7 +122,7 @@ class InstanceReconciler(Reconciler):
         nudge = self._nudges[row.id] = asyncio.Event()
         try:
             scheduled = await self._schedule(row.id, Status.CREATING if first else Status.STARTING, permit)
-            if scheduled and await self._follow(row.id, self._start_steps(row, permit), nudge):
+            if scheduled and await self._follow(row.id, self._start_steps(scheduled, permit), nudge):
                 await self._running(row.id)
         except BackendFailure as failure:
             await self._waits(row.id, failure.message)
@@ -161,18 +133,21 @@ class InstanceReconciler(Reconciler):
         finally:
             del self._nudges[row.id]
 
-    async def _schedule(self, instance_id: str, status: Status, permit: str) -> bool:
-        """Whether it is still to start, then with that permit; one that is tried again is not announced anew."""
-        async with self.database.transaction() as session:
+    async def _schedule(self, instance_id: str, status: Status, permit: str) -> InstanceRow | None:
+        """What is to start with that permit, if it still is; one that is tried again is not announced anew."""
+
+        async def scheduled(session: AsyncSession) -> InstanceRow | None:
             row = await self._fresh(session, instance_id)
             if row.target != Target.RUNNING:
-                return False
+                return None
             if row.status != status or not row.steps:
                 row.status, row.status_message = status, ""
                 self._emit(session, row, "Scheduled", "Preparing the instance")
             row.steps = fresh()
             session.add(PermitRow(id=permit, instance_id=row.id))
-            return True
+            return row
+
+        return await self._together.change(instance_id, scheduled)
 
     async def _waits(self, instance_id: str, why: str) -> None:
         """Say what a start waits for that is tried again."""
@@ -191,13 +166,13 @@ class InstanceReconciler(Reconciler):
             async with aclosing(self._presets.prepare(row.image_id)) as checkpoints:
                 async for checkpoint in checkpoints:
                     yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
-            await self._pin(row.id)
-        spec = await self._spec(row.id, permit=permit)
+            row = await self._pin(row.id)
+        spec = spec_of(row, self._flavors.get(row.flavor), permit)
         async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:
                 yield checkpoint
 
-    async def _pin(self, instance_id: str) -> None:
+    async def _pin(self, instance_id: str) -> InstanceRow:
         """Take the digest of a preset that was not there yet when it was chosen."""
         async with self.database.transaction() as session:
             row = await self._fresh(session, instance_id)
@@ -205,14 +180,17 @@ class InstanceReconciler(Reconciler):
             if image is None:
                 raise NotFound(f"The image {row.image_name} is gone; switch the instance to another image.")
             row.pin(image)
+            return row
 
     async def _running(self, instance_id: str) -> None:
-        async with self.database.transaction() as session:
+        async def running(session: AsyncSession) -> None:
             row = await self._fresh(session, instance_id)
             row.status, row.status_message = Status.RUNNING, ""
             row.started_at = now()
             row.steps = close(row.steps, StepStatus.COMPLETED)
             self._emit(session, row, "NotebookHealthy", "The instance is running")
+
+        await self._together.change(instance_id, running)
 
     async def _stop(self, row: InstanceRow) -> None:
         async with self.database.transaction() as session:
@@ -347,13 +325,16 @@ class InstanceReconciler(Reconciler):
                 await self._store(instance_id, batch)
 
     async def _store(self, instance_id: str, batch: list[Checkpoint]) -> InstanceRow:
-        async with self.database.transaction() as session:
+        async def stored(session: AsyncSession) -> InstanceRow:
             row = await self._fresh(session, instance_id)
             for checkpoint in batch:
                 row.steps = advance(row.steps, checkpoint)
                 row.status_message = checkpoint.message
                 if checkpoint.event:
                     self._emit(session, row, checkpoint.event, checkpoint.message)
+            return row
+
+        row = await self._together.change(instance_id, stored)
         if not any(checkpoint.event for checkpoint in batch):
             self.broker.touch(row.owner, "instance", row.id)
         return row

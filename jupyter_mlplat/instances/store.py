@@ -48,6 +48,10 @@ class InstanceRow(Owned, Base):
     work_used: Mapped[int | None] = mapped_column(BigInteger)
     work_size: Mapped[int | None] = mapped_column(BigInteger)
     work_warned: Mapped[bool] = mapped_column(default=False)
+    ssh_addresses: Mapped[list[Any]] = mapped_column(default=list)
+    """From where it may be reached over SSH; an empty list: from everywhere."""
+    ssh_keys: Mapped[list[Any]] = mapped_column(default=list)
+    """The ids of the keys that open it; an empty list: all of the owner's."""
 
     def pin(self, image: ImageRow) -> None:
         """Run on what `image` is now, whatever is made under its name later."""

@@ -21,6 +21,7 @@ from jupyter_mlplat.core.files import full_disk_in_words, write_atomically
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.runner.state import State, replacing
+from jupyter_mlplat.storage.object_urls import is_object_url
 
 _STATE = TypeAdapter(State)
 _WORDS_AT_MOST = 10_000
@@ -30,7 +31,8 @@ Stream = Literal["log", "metrics"]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt: the spec of its runners (but for the number of the node), its bundle and the folders of channels."""
+    """One attempt: the spec of its runners (but for the number of the node), its bundle, and its channels: folders of
+    the built-in store, or URLs at endpoints."""
 
     attempt: int
     nodes: int
@@ -38,6 +40,9 @@ class Attempt:
     spec: dict[str, Any]
     inputs: list[tuple[str, str]] = field(default_factory=list)
     outputs: list[tuple[str, str]] = field(default_factory=list)
+    logs: str = ""
+    """Where the log goes besides; empty for nowhere."""
+
     stopping: bool = False
     """That somebody has asked for its end."""
 
@@ -170,7 +175,11 @@ def keep_output(folder: JobFolder, attempt: Attempt, path: str, received: Path) 
     Conflict where a part of the path is a file, or the path itself a folder.
     """
     channel, _, rest = path.partition("/")
-    targets = [file_below(Path(target), rest) for name, target in attempt.outputs if name == channel and rest]
+    targets = [
+        file_below(Path(target), rest)
+        for name, target in attempt.outputs
+        if name == channel and rest and not is_object_url(target)
+    ]
     try:
         with full_disk_in_words():
             for target in targets:
@@ -184,8 +193,19 @@ def keep_output(folder: JobFolder, attempt: Attempt, path: str, received: Path) 
         ) from None
 
 
+def keep_log(folder: JobFolder, attempt: Attempt, node: int) -> None:
+    """Let a node's log be seen in the storage folder that it goes to, where one does, also while it grows."""
+    if not attempt.logs or is_object_url(attempt.logs):
+        return
+    log = folder.log(node)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    with full_disk_in_words():
+        _link(log, Path(attempt.logs) / log.name)
+
+
 def _link(source: Path, target: Path) -> None:
-    """The same bytes at another place: both are only ever replaced, never written to."""
+    """The same bytes at another place, where nobody writes to them: there they are only ever replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
     second = source.with_name(f"{source.name}.second")
     try:

@@ -10,15 +10,13 @@ from jupyter_mlplat.core.incoming import received
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import InvalidInput, NotAuthenticated, NotFound
-from jupyter_mlplat.jobs import store
-from jupyter_mlplat.jobs.delivery import Attempt, Node, Stream, file_below, keep_output
-from jupyter_mlplat.jobs.models import FINAL, Beginning, BundleLimits, InputFile, NodeFiles
-from jupyter_mlplat.jobs.tokens import JobTokens
+from jupyter_mlplat.jobs.delivery import Attempt, Node, Stream, file_below, keep_log, keep_output
+from jupyter_mlplat.jobs.lookup import REFUSED, running_job
+from jupyter_mlplat.jobs.models import Beginning, BundleLimits, FarChannels, InputFile, NodeFiles
 from jupyter_mlplat.runner.channels import files_in
 from jupyter_mlplat.runner.layout import JobFolder
+from jupyter_mlplat.storage.object_urls import is_object_url
 from jupyter_mlplat.storage.opened import OpenedFile
-
-REFUSED = "This is not, or no longer, the token of an attempt of this job that runs."
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,21 @@ class Intake:
         node = self._node(number)
         begun = await asyncio.to_thread(node.begin, pod, self.attempt.attempt)
         log, metrics = await asyncio.to_thread(node.sizes, pod)
+        await asyncio.to_thread(keep_log, self.folder, self.attempt, number)
         return Beginning(
             spec=self.attempt.spec | {"node": number},
             limits=self.limits,
-            inputs=[await asyncio.to_thread(_listed, name, Path(place)) for name, place in self.attempt.inputs],
+            inputs=[
+                await asyncio.to_thread(_listed, name, Path(place))
+                for name, place in self.attempt.inputs
+                if not is_object_url(place)
+            ],
             # A second attempt may go on from what an earlier one, or a pod before this one, has left.
             outputs=await asyncio.to_thread(_listed, "outputs", self.folder.outputs),
             log=log,
             metrics=metrics,
+            earlier_log=begun.log,
+            far=_far(self.attempt),
             attempt=begun.attempt,
         )
 
@@ -62,6 +67,11 @@ class Intake:
         """One file of what the job has left so far."""
         place = await asyncio.to_thread(file_below, self.folder.outputs, path)
         return await asyncio.to_thread(OpenedFile, place, f"The job has left no file {path!r}.")
+
+    async def log(self, number: int) -> OpenedFile:
+        """What a node has written so far."""
+        self._node(number)
+        return await asyncio.to_thread(OpenedFile, self.folder.log(number), f"Node {number} has no log yet.")
 
     async def append(self, number: int, pod: str, stream: Stream, offset: int, content: bytes) -> int:
         """How much of the stream is here then."""
@@ -85,6 +95,8 @@ class Intake:
 
     async def end(self, number: int, pod: str) -> None:
         """The node's last word: nothing more will come."""
+        await asyncio.to_thread(self._node(number).check, pod)
+        await asyncio.to_thread(keep_log, self.folder, self.attempt, number)
         await asyncio.to_thread(self._node(number).end, pod)
 
     @property
@@ -106,19 +118,21 @@ class IntakeService:
 
     async def of(self, job_id: str, token: str) -> Intake:
         """NotAuthenticated for any token but that of the attempt that runs."""
-        number = JobTokens(self.settings.hub_secret.get_secret_value()).attempt_of(token, job_id)
-        if number is None:
-            raise NotAuthenticated(REFUSED)
-        async with self.database.read() as session:
-            row = await store.get(session, job_id)
-        if row is None or row.phase in FINAL or row.attempt != number:
-            raise NotAuthenticated(REFUSED)
+        row = await running_job(self.database, self.settings, job_id, token)
         folder = JobFolder(self.settings.data_dir / "jobs" / row.id)
         attempt = await asyncio.to_thread(Attempt.load, folder)
-        if attempt is None or attempt.attempt != number:
+        if attempt is None or attempt.attempt != row.attempt:
             raise NotAuthenticated(REFUSED)
         limits = BundleLimits(files=self.settings.bundle_files, total_bytes=self.settings.bundle_bytes)
         return Intake(folder, attempt, limits)
+
+
+def _far(attempt: Attempt) -> FarChannels:
+    return FarChannels(
+        inputs=[one for one in attempt.inputs if is_object_url(one[1])],
+        outputs=[one for one in attempt.outputs if is_object_url(one[1])],
+        logs=attempt.logs if is_object_url(attempt.logs) else "",
+    )
 
 
 def _listed(name: str, place: Path) -> NodeFiles:

@@ -1,4 +1,6 @@
-"""REST for the pods of jobs on a cluster. Each brings the token of its job and attempt; no one else's is good here."""
+"""REST for jobs themselves, and for their pods on a cluster.
+
+Each brings the token of its job and attempt; no one else's is good here."""
 
 from typing import Annotated
 
@@ -8,8 +10,10 @@ from jupyter_mlplat.core.models import Word
 from jupyter_mlplat.errors import NotAuthenticated, TooLarge
 from jupyter_mlplat.http import Parts
 from jupyter_mlplat.jobs.delivery import Stream
-from jupyter_mlplat.jobs.intake import REFUSED, Intake
-from jupyter_mlplat.jobs.models import Beginning, Stored
+from jupyter_mlplat.jobs.intake import Intake
+from jupyter_mlplat.jobs.lookup import REFUSED
+from jupyter_mlplat.jobs.models import Beginning, BucketAsked, Stored
+from jupyter_mlplat.storage.endpoint_models import Credentials
 from jupyter_mlplat.storage.routes import Range
 from jupyter_mlplat.storage.sending import send
 
@@ -20,15 +24,20 @@ PIECE_BYTES = 4 * 1024**2
 
 
 async def let_in(request: Request, parts: Parts, job_id: str) -> Intake:
-    """By `Authorization: job TOKEN`."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme != "job":
-        raise NotAuthenticated(REFUSED)
-    return await parts.jobs.intake.of(job_id, token)
+    return await parts.jobs.intake.of(job_id, _token(request))
 
 
 Door = Annotated[Intake, Depends(let_in)]
 Pod = Annotated[Word, Query(description="The pod's uid")]
+
+
+@router.post("/credentials")
+async def credentials(
+    request: Request, response: Response, parts: Parts, job_id: str, asked: BucketAsked
+) -> Credentials:
+    """Keys for the endpoint of one of the job's buckets."""
+    response.headers["Cache-Control"] = "no-store"
+    return await parts.jobs.credentials.of(job_id, _token(request), asked.bucket)
 
 
 @router.post("/nodes/{node}/begin")
@@ -49,6 +58,11 @@ async def get_input(door: Door, name: str, path: str, range: Range = None) -> Re
 @router.get("/outputs/{path:path}", response_class=Response)
 async def get_output(door: Door, path: str, range: Range = None) -> Response:
     return send(await door.output(path), range)
+
+
+@router.get("/nodes/{node}/log", response_class=Response)
+async def get_log(door: Door, node: int, range: Range = None) -> Response:
+    return send(await door.log(node), range)
 
 
 @router.put("/nodes/{node}/streams/{stream}")
@@ -77,6 +91,14 @@ async def put_output(door: Door, node: int, path: str, pod: Pod, request: Reques
 @router.post("/nodes/{node}/end", status_code=204)
 async def end(door: Door, node: int, pod: Pod) -> None:
     await door.end(node, pod)
+
+
+def _token(request: Request) -> str:
+    """Of `Authorization: job TOKEN`."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "job":
+        raise NotAuthenticated(REFUSED)
+    return token
 
 
 async def _small(request: Request) -> bytes:

@@ -54,6 +54,9 @@ class Kind(StrEnum):
     SHELL = "shell"
 
 
+ObjectAddress = Annotated[str, Rule(r"^(obs|s3)://[^/]+(/.*)?$", 1024, "a URL such as obs://bucket/folder is needed")]
+
+
 class Channel(Model):
     """A named place for data: an `obs://bucket/prefix` URL that a job reads from or writes to.
 
@@ -61,7 +64,11 @@ class Channel(Model):
     """
 
     name: ChannelName
-    url: Annotated[str, Rule(r"^(obs|s3)://[^/]+(/.*)?$", 1024, "a URL such as obs://bucket/folder is needed")]
+    url: ObjectAddress
+
+
+class BucketAsked(Model):
+    bucket: Word
 
 
 class JobCreate(Model):
@@ -78,6 +85,7 @@ class JobCreate(Model):
     environment: dict[ChannelName, Variable] = Field(default={}, max_length=100)
     inputs: list[Channel] = Field(default=[], max_length=20)
     outputs: list[Channel] = Field(default=[], max_length=20)
+    logs: ObjectAddress | None = Field(default=None, description="The folder that the job's log is sent to as well")
     retries: int = Field(default=0, ge=0, le=128)
     time_limit: TimeLimit = None
 
@@ -111,6 +119,7 @@ class Job(Model):
     environment: dict[str, str]
     inputs: list[Channel]
     outputs: list[Channel]
+    logs: str | None = None
     retries: int
     time_limit: int | None = None
     attempt: int
@@ -173,10 +182,19 @@ class NodeFiles(Model):
     files: list[InputFile]
 
 
+class FarChannels(Model):
+    """The channels of a job that are at endpoints, by name and URL, and the URL for its logs where that is at one."""
+
+    inputs: list[tuple[str, str]] = []
+    outputs: list[tuple[str, str]] = []
+    logs: str = ""
+
+
 class Beginning(Model):
     """What a node of a job on a cluster is told when it begins.
 
-    `log` and `metrics` say how many bytes of this pod's own are here; `outputs` are those of earlier pods.
+    `log` and `metrics` say how many bytes of this pod's own are here; `outputs` are those of earlier pods, and
+    `earlier_log` is how much they have written. `far` is what the node itself moves.
     """
 
     spec: dict[str, Any]
@@ -186,6 +204,8 @@ class Beginning(Model):
     outputs: NodeFiles
     log: int
     metrics: int
+    earlier_log: int = 0
+    far: FarChannels = FarChannels()
 
 
 class Stored(Model):

@@ -20,6 +20,7 @@ from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import store as images
 from jupyter_mlplat.images.prepare import PresetPreparer
 from jupyter_mlplat.jobs import store
+from jupyter_mlplat.jobs.channels import JobChannels
 from jupyter_mlplat.jobs.models import FINAL, Phase
 from jupyter_mlplat.jobs.spec import Folders, spec_of
 from jupyter_mlplat.jobs.store import JobRow, Target
@@ -27,7 +28,6 @@ from jupyter_mlplat.jobs.sweep import sweep
 from jupyter_mlplat.jobs.uploads import BundleFolder, release
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.reconciling.nudge import unless
-from jupyter_mlplat.storage.service import StorageService
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,13 @@ class JobReconciler(Reconciler):
         backend: JobBackend,
         image_backend: ImageBackend,
         flavors: FlavorService,
-        storage: StorageService,
+        channels: JobChannels,
         settings: Settings,
     ) -> None:
         super().__init__(database, broker)
         self._backend = backend
         self._flavors = flavors
-        self._storage = storage
+        self._channels = channels
         self._bundles = BundleFolder(settings.data_dir / "bundles")
         self._presets = PresetPreparer(self.database, image_backend)
         self._incoming = settings.data_dir / "storage" / ".incoming"
@@ -317,11 +317,12 @@ class JobReconciler(Reconciler):
             self._bundles.path(row.bundle),
             await self._folders(row.owner, row.inputs),
             await self._folders(row.owner, row.outputs),
+            await self._channels.place(row.owner, row.logs) if row.logs else "",
         )
 
     async def _folders(self, owner: str, channels: list[dict[str, str]]) -> Folders:
-        places = [(channel["name"], await self._storage.resolve(owner, channel["url"])) for channel in channels]
-        return tuple((name, str(place)) for name, place in places)
+        places = [(channel["name"], await self._channels.place(owner, channel["url"])) for channel in channels]
+        return tuple(places)
 
     async def _fresh(self, session: AsyncSession, job_id: str) -> JobRow:
         row = await session.get(JobRow, job_id)

@@ -24,13 +24,16 @@ from jupyter_mlplat.images import store as images
 from jupyter_mlplat.images.models import ImageStatus
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.jobs import store
+from jupyter_mlplat.jobs.channels import JobChannels
+from jupyter_mlplat.jobs.credentials import JobCredentials
 from jupyter_mlplat.jobs.intake import IntakeService
 from jupyter_mlplat.jobs.lookup import job_for
-from jupyter_mlplat.jobs.models import FINAL, Channel, Job, JobCreate, JobFilter, Kind
+from jupyter_mlplat.jobs.models import FINAL, Job, JobCreate, JobFilter, Kind
 from jupyter_mlplat.jobs.results import JobResults
 from jupyter_mlplat.jobs.spec import KINDS
 from jupyter_mlplat.jobs.store import JobRow, Target
 from jupyter_mlplat.jobs.uploads import BundleService
+from jupyter_mlplat.storage.access import StorageAccess
 from jupyter_mlplat.storage.service import StorageService
 
 PARAMETER_BYTES = 64 * 1024
@@ -39,12 +42,14 @@ PARAMETER_BYTES = 64 * 1024
 @dataclass(frozen=True)
 class JobService:
     """Submits, shows, stops and deletes jobs; `bundles` and `results` are their files, going in and coming out;
-    `intake` is the door for the pods of those on a cluster."""
+    `channels` are their places in the storage, `credentials` the keys with which they reach these; `intake` is the
+    door for the pods of those on a cluster."""
 
     database: Database
     backend: JobBackend
     flavors: FlavorService
     storage: StorageService
+    access: StorageAccess
     settings: Settings
 
     @property
@@ -54,6 +59,14 @@ class JobService:
     @property
     def intake(self) -> IntakeService:
         return IntakeService(self.database, self.settings)
+
+    @property
+    def channels(self) -> JobChannels:
+        return JobChannels(self.storage, self.access)
+
+    @property
+    def credentials(self) -> JobCredentials:
+        return JobCredentials(self.database, self.access, self.settings)
 
     @property
     def results(self) -> JobResults:
@@ -80,7 +93,7 @@ class JobService:
         kind = kind_of(wanted.entry)
         self._check_nodes(wanted.nodes)
         _check_parameters(wanted)
-        await self._check_channels(actor.user, wanted)
+        await self.channels.check(actor.user, wanted)
         flavor = await self.flavors.available(wanted.flavor)
         await self.bundles.get(actor, wanted.bundle)
         await asyncio.to_thread(self.bundles.folder.check_entry, wanted.bundle, wanted.entry)
@@ -156,20 +169,6 @@ class JobService:
         limit = self.settings.running_job_quota
         if await store.count_unfinished(session, owner) >= limit:
             raise QuotaExceeded(f"You have as many jobs under way as your quota allows: {limit}. Wait, or stop one.")
-
-    async def _check_channels(self, owner: str, wanted: JobCreate) -> None:
-        for channels in (wanted.inputs, wanted.outputs):
-            if len({channel.name for channel in channels}) != len(channels):
-                raise InvalidInput("Two inputs, or two outputs, have the same name. Give each its own.")
-        for channel in wanted.inputs:
-            await self._check_input(owner, channel)
-        for channel in wanted.outputs:
-            await self.storage.resolve(owner, channel.url)
-
-    async def _check_input(self, owner: str, channel: Channel) -> None:
-        place = await self.storage.resolve(owner, channel.url)
-        if not await asyncio.to_thread(place.exists):
-            raise InvalidInput(f"There is nothing at {channel.url} for the input {channel.name}. Upload it first.")
 
 
 def _check_parameters(wanted: JobCreate) -> None:

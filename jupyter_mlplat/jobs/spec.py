@@ -8,12 +8,12 @@ from jupyter_mlplat.jobs.models import Kind
 from jupyter_mlplat.jobs.store import JobRow
 
 Folders = tuple[tuple[str, str], ...]
-"""(name of a channel, its folder)."""
+"""(name of a channel, its folder or its URL)."""
 
 KINDS = {".ipynb": Kind.NOTEBOOK, ".py": Kind.PYTHON, ".sh": Kind.SHELL}
 
 
-def spec_of(row: JobRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs: Folders) -> JobSpec:
+def spec_of(row: JobRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs: Folders, logs: str) -> JobSpec:
     """The spec of one attempt that a back end works from."""
     return JobSpec(
         job_id=row.id,
@@ -33,4 +33,5 @@ def spec_of(row: JobRow, flavor: Flavor, bundle: Path, inputs: Folders, outputs:
         environment=row.environment,
         inputs=inputs,
         outputs=outputs,
+        logs=logs,
     )

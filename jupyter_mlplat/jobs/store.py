@@ -55,6 +55,7 @@ class JobRow(Owned, Base):
     environment: Mapped[dict[str, Any]] = mapped_column(default=dict)
     inputs: Mapped[list[Any]] = mapped_column(default=list)
     outputs: Mapped[list[Any]] = mapped_column(default=list)
+    logs: Mapped[str | None]
     retries: Mapped[int] = mapped_column(default=0)
     time_limit: Mapped[int | None]
     attempt: Mapped[int] = mapped_column(default=1)
@@ -119,6 +120,7 @@ def to_model(row: JobRow) -> Job:
         environment=row.environment,
         inputs=[Channel.model_validate(channel) for channel in row.inputs],
         outputs=[Channel.model_validate(channel) for channel in row.outputs],
+        logs=row.logs,
         retries=row.retries,
         time_limit=row.time_limit,
         attempt=row.attempt,
@@ -155,6 +157,10 @@ async def next_number(session: AsyncSession, owner: str) -> int:
 async def count_unfinished(session: AsyncSession, owner: str) -> int:
     query = _alive().where(JobRow.owner == owner, JobRow.phase.not_in(FINAL))
     return await session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+async def unfinished(session: AsyncSession, owner: str) -> list[JobRow]:
+    return list(await session.scalars(_alive().where(JobRow.owner == owner, JobRow.phase.not_in(FINAL))))
 
 
 async def using_image(session: AsyncSession, image_id: str) -> list[JobRow]:

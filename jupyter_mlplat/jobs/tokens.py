@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import json
+from dataclasses import dataclass
 
 
 class JobTokens:
@@ -24,3 +26,15 @@ class JobTokens:
             return None
         attempt = int(number)
         return attempt if hmac.compare_digest(token.encode(), self.of(job_id, attempt).encode()) else None
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """How a job on this machine reaches the platform: `api` is the address of its `/v1`."""
+
+    api: str
+    tokens: JobTokens
+
+    def words(self, job_id: str, attempt: int) -> bytes:
+        """What its runner reads from standard input."""
+        return json.dumps({"api": self.api, "token": self.tokens.of(job_id, attempt)}).encode()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from jupyter_mlplat.mox.paths import Place, below
-from jupyter_mlplat.storage.engine.base import ObjectFacts, writing
-from jupyter_mlplat.storage.engine.current import store
+from jupyter_mlplat.storage.engine.base import ObjectFacts, copy_between, writing
+from jupyter_mlplat.storage.engine.current import store_for
 from jupyter_mlplat.storage.engine.failures import FileAndFolder, IsAFolder, NoSuchObject
 from jupyter_mlplat.storage.engine.landing import landing
 from jupyter_mlplat.storage.object_urls import ObjectUrl
@@ -43,16 +43,16 @@ def copy_one(source: Place, target: Place, facts: ObjectFacts | None = None) -> 
         _within_here(source, target)
     elif isinstance(source, Path):
         assert isinstance(target, ObjectUrl)
-        store().upload(_file(source), target)
+        store_for(target.bucket).upload(_file(source), target)
     elif isinstance(target, Path):
-        store().download(source, target, facts)
+        store_for(source.bucket).download(source, target, facts)
     else:
-        store().copy(source, target, facts)
+        copy_between(store_for(source.bucket), source, store_for(target.bucket), target, facts)
 
 
 def append_one(source: Place, target: ObjectUrl) -> None:
     """Put what is in a file or an object behind what is in another object."""
-    with writing(store(), target, keep=True) as upload:
+    with writing(store_for(target.bucket), target, keep=True) as upload:
         for piece in _pieces(source):
             upload.write(piece)
 
@@ -84,8 +84,8 @@ def make_folder(place: Place) -> None:
     """A folder with all above it; nothing where the store has no way to keep an empty one."""
     if isinstance(place, Path):
         place.mkdir(parents=True, exist_ok=True)
-    elif place.key and store().keeps_folders:
-        store().write(place.folder, b"")
+    elif place.key and store_for(place.bucket).keeps_folders:
+        store_for(place.bucket).write(place.folder, b"")
 
 
 def in_parallel(do: Callable[[Work], None], work: Iterable[Work], threads: int = THREADS) -> None:
@@ -115,7 +115,7 @@ def _below(source: Place) -> Iterator[tuple[str, ObjectFacts | None]]:
         yield from ((name, None) for name in sorted(_files_below(source)))
         return
     start, there = len(source.folder.key), not source.key
-    for facts in store().below(source):
+    for facts in store_for(source.bucket).below(source):
         there = True
         if facts.key != source.folder.key:
             yield facts.key[start:], facts
@@ -156,7 +156,7 @@ def _file(path: Path) -> Path:
 
 def _pieces(source: Place) -> Iterator[bytes]:
     if isinstance(source, ObjectUrl):
-        yield from store().pieces(source)
+        yield from store_for(source.bucket).pieces(source)
         return
     with _file(source).open("rb") as file:
         yield from iter(lambda: file.read(1 << 20), b"")

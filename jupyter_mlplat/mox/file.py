@@ -1,8 +1,8 @@
 """The file API: each function takes paths of this machine, obs://BUCKET/KEY and s3://BUCKET/KEY.
 
 Which object store is meant: what `set_auth` was given, else the variables S3_ENDPOINT, AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY, else, inside an instance, the platform's built-in store. Errors are those of
-`jupyter_mlplat.storage.engine.failures`, which are also Python's own (FileNotFoundError, PermissionError, …).
+AWS_SECRET_ACCESS_KEY, else, inside an instance, the platform's built-in store and its owner's endpoints. Errors are
+those of `jupyter_mlplat.storage.engine.failures`, which are also Python's own (FileNotFoundError, PermissionError, …).
 """
 
 import glob as _glob
@@ -19,6 +19,7 @@ from jupyter_mlplat.mox.paths import AnyPath, is_remote, joined, place, scheme
 from jupyter_mlplat.mox.shifting import shift
 from jupyter_mlplat.storage.engine import current, failures
 from jupyter_mlplat.storage.engine.base import writing
+from jupyter_mlplat.storage.engine.current import store_for
 from jupyter_mlplat.storage.engine.landing import landing, put_all
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
@@ -40,7 +41,7 @@ MoxFileRespException = failures.StoreError
 def read(url: AnyPath, client_id: str | None = None, binary: bool = False) -> Any:
     """All of a file: text (UTF-8), or with `binary` bytes."""
     where = place(url)
-    data = current.store().read(where) if isinstance(where, ObjectUrl) else where.read_bytes()
+    data = store_for(where.bucket).read(where) if isinstance(where, ObjectUrl) else where.read_bytes()
     return data if binary else data.decode()
 
 
@@ -48,7 +49,7 @@ def write(url: AnyPath, data: str | bytes, binary: bool = False) -> None:
     """Replace a file by text or, with `binary`, bytes; readers see the old or the new one."""
     where, content = place(url), _bytes(data)
     if isinstance(where, ObjectUrl):
-        current.store().write(where, content)
+        store_for(where.bucket).write(where, content)
         return
     with landing(where) as descriptor:
         put_all(descriptor, content)
@@ -61,7 +62,7 @@ def append(url: AnyPath, data: str | bytes, binary: bool = False) -> None:
         with where.open("ab") as file:
             file.write(content)
         return
-    with writing(current.store(), where, keep=True) as upload:
+    with writing(store_for(where.bucket), where, keep=True) as upload:
         upload.write(content)
 
 
@@ -108,13 +109,14 @@ def exists(url: AnyPath) -> bool:
     where = place(url)
     if isinstance(where, Path):
         return where.exists()
-    return current.store().is_object(where) or current.store().is_folder(where)
+    store = store_for(where.bucket)
+    return store.is_object(where) or store.is_folder(where)
 
 
 def is_directory(url: AnyPath) -> bool:
     """Whether a folder is there: in object storage, whether keys begin so."""
     where = place(url)
-    return where.is_dir() if isinstance(where, Path) else current.store().is_folder(where)
+    return where.is_dir() if isinstance(where, Path) else store_for(where.bucket).is_folder(where)
 
 
 def stat(url: AnyPath) -> Stat:
@@ -195,7 +197,7 @@ def mk_dir(url: AnyPath) -> None:
         where.mkdir()
         return
     above = ObjectUrl(where.bucket, where.key.rstrip("/").rpartition("/")[0])
-    if not current.store().is_folder(above):
+    if not store_for(above.bucket).is_folder(above):
         raise MoxFileNotExistsException(f"There is no folder {above.folder}. Make it first, or use make_dirs.")
     if exists(url):
         raise failures.ObjectExists(f"{where} is there already.")
@@ -259,7 +261,7 @@ def set_auth(
 
 
 def _remove_objects(url: ObjectUrl, *, recursive: bool) -> None:
-    store = current.store()
+    store = store_for(url.bucket)
     if store.is_object(url):
         store.delete(url.bucket, [url.key])
     elif not store.is_folder(url):

@@ -12,7 +12,7 @@ from typing import Self
 
 from jupyter_mlplat.mox.paths import joined
 from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore
-from jupyter_mlplat.storage.engine.current import store
+from jupyter_mlplat.storage.engine.current import store_for
 from jupyter_mlplat.storage.engine.failures import IsAFolder, NoSuchObject
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
@@ -97,7 +97,7 @@ class Scan:
 
 def facts_of(url: ObjectUrl) -> Stat:
     """NoSuchObject where neither an object nor a folder is of this name."""
-    objects = store()
+    objects = store_for(url.bucket)
     if not url.is_folder:
         try:
             return _file(objects.head(url))
@@ -117,13 +117,13 @@ def size_of(url: ObjectUrl, *, recursive: bool) -> int:
         return facts.length
     if not recursive:
         raise IsAFolder(f"{url} is a folder. Ask for the size of all that is in it with recursive=True.")
-    return sum(one.size for one in store().below(url))
+    return sum(one.size for one in store_for(url.bucket).below(url))
 
 
 def entries(url: str) -> list[Entry]:
     """What is in a folder, in the order of the keys. NoSuchObject where there is no such folder."""
     folder = ObjectUrl.parse(url).folder
-    files, folders = level(store(), folder)
+    files, folders = level(store_for(folder.bucket), folder)
     found = [Entry(url, name, FOLDER) for name in folders]
     found += [Entry(url, facts.key[len(folder.key) :], _file(facts)) for facts in files]
     return sorted(found, key=lambda entry: entry.name)
@@ -150,7 +150,7 @@ def listing(url: str, *, recursive: bool) -> list[tuple[str, bool]]:
     folder = ObjectUrl.parse(url).folder
     found: dict[str, bool] = {}
     there = not folder.key
-    for facts in store().below(folder):
+    for facts in store_for(folder.bucket).below(folder):
         there = True
         relative = facts.key[len(folder.key) :]
         _add(found, relative)
@@ -173,7 +173,7 @@ def walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """As `os.walk`, from the top; names that are taken out of the list of folders are not visited."""
     folder = ObjectUrl.parse(url).folder
     try:
-        files, folders = level(store(), folder)
+        files, folders = level(store_for(folder.bucket), folder)
     except NoSuchObject:
         return
     yield url, folders, [facts.key[len(folder.key) :] for facts in files]

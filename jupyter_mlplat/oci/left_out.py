@@ -38,7 +38,7 @@ _DEFAULTS: Mapping[str, Sequence[str]] = {
         "**/.ipython/profile_*/db/", "**/.ipython/profile_*/history.sqlite*",
         "**/.ipython/profile_*/startup/README", "**/.ipython/README",
         ".vscode-server/", ".vscode-server-insiders/", ".cursor-server/", ".windsurf-server/",
-        "**/.cache/JetBrains/", "**/.config/JetBrains/",
+        "**/.cache/JetBrains/", "**/.config/JetBrains/", "**/.local/share/JetBrains/",
     ),
     HALF_MADE: ("/opt/mlplat/env/envs/.*.partial/", "/opt/mlplat/env/share/jupyter/kernels/.*.partial/"),
     CACHE: ("**/.cache/pip/", "**/.cache/uv/", "**/.cache/rattler/", "/cache/**", "/tmp/**", "/var/tmp/**"),  # noqa: S108
@@ -52,6 +52,16 @@ class LeftOut:
 
     path: str
     reason: str
+
+
+def readable(path: str) -> str:
+    """A path as text that can be sent: names of files need not be UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def nothing_there(path: str) -> InvalidInput:
+    """For a path that is to be left out and that neither the environment nor its image has."""
+    return InvalidInput(f"There is nothing at {readable(path)} to leave out. Write it as the preview does.")
 
 
 class Rules:
@@ -73,11 +83,15 @@ class Rules:
             raise InvalidInput(f"The list of what images leave out has a line that is no pattern: {error}") from error
         self._glance = _Glance(line for line, _ in lines)
 
+    def excludes(self, path: str) -> bool:
+        """Whether the user leaves out `path` itself."""
+        return path in self._excluded
+
     def reason(self, path: str, *, folder: bool) -> str | None:
         """Why `path` stays behind; None that it goes into the image."""
         if path in self._mounts:
             return MOUNT
-        if path in self._excluded:
+        if self.excludes(path):
             return EXCLUDED
         if not self._glance.may_match(path):
             return None

@@ -85,6 +85,11 @@ class Merged:
                 os.close(descriptor)
         return None
 
+    def hidden_by(self, path: str) -> str | None:
+        """The folder above `path` by which the uppermost layer hides what lower ones have there; None without one."""
+        above = list(_ancestors(path))[:-1]
+        return next((place for place in above if self._blocks(self._layers[0], place)), None)
+
     def _add_names(self, layer: int, path: str, found: dict[str, bool]) -> bool:
         """Note the names of one layer that no higher one has; False where lower layers no longer count."""
         try:

@@ -12,7 +12,7 @@ from functools import partial
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.oci.beneath import open_beneath, opened_folder
 from jupyter_mlplat.oci.layer import SourceChanged
-from jupyter_mlplat.oci.left_out import NOT_A_FILE, RESERVED, LeftOut, Rules
+from jupyter_mlplat.oci.left_out import EXCLUDED, NOT_A_FILE, RESERVED, LeftOut, Rules
 from jupyter_mlplat.oci.member import Kind, Member, whiteout
 from jupyter_mlplat.oci.merged import Merged, is_opaque, is_whiteout
 
@@ -38,6 +38,15 @@ class Changes:
     @property
     def size(self) -> int:
         return sum(member.size for member in self.members)
+
+    @property
+    def removed(self) -> int:
+        """How many paths of lower layers it takes away, each with all below it."""
+        return sum(member.path.rpartition("/")[2].startswith(_REMOVED) for member in self.members)
+
+    def files(self) -> list[tuple[str, int]]:
+        """Path and bytes of each file; one with several names counts once."""
+        return [(member.path, member.size) for member in self.members if member.source is not None]
 
     def state_of(self, folder: str) -> dict[str, Stamp]:
         """The stamps of all below `folder`, to be compared with those of another look."""
@@ -95,13 +104,16 @@ class _Walk:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError as error:
             raise SourceChanged(path) from error
-        if is_whiteout(status):
-            self._add(whiteout(path), (status.st_ino, status.st_ctime_ns))
-            return
         is_folder = stat.S_ISDIR(status.st_mode)
-        reason = _unfit(entry.name, status.st_mode) or self.rules.reason(path, folder=is_folder)
+        if is_whiteout(status):
+            # that something is gone is no secret, so only who leaves it out has it back
+            reason = EXCLUDED if self.rules.excludes(path) else None
+        else:
+            reason = _unfit(entry.name, status.st_mode) or self.rules.reason(path, folder=is_folder)
         if reason is not None:
             self.left_out.append(LeftOut(path, reason))
+        elif is_whiteout(status):
+            self._add(whiteout(path), (status.st_ino, status.st_ctime_ns))
         elif is_folder:
             self._folder(folder, entry.name, path, status, fresh)
         else:

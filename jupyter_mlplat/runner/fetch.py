@@ -4,7 +4,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.runner.courier import Courier
@@ -12,8 +12,11 @@ from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.log import Log
 from jupyter_mlplat.runner.state import State, replacing, write_durably
 
+if TYPE_CHECKING:
+    from jupyter_mlplat.runner.endpoints import Endpoints
 
-def fetch(courier: Courier, folder: JobFolder, beginning: dict[str, Any]) -> bool:
+
+def fetch(courier: Courier, folder: JobFolder, beginning: dict[str, Any], far: "Endpoints | None" = None) -> bool:
     """Bring code, inputs and what earlier attempts left; False where that failed, which the job's state then says."""
     spec = Spec(**beginning["spec"])
     try:
@@ -21,6 +24,8 @@ def fetch(courier: Courier, folder: JobFolder, beginning: dict[str, Any]) -> boo
         for channel in beginning["inputs"]:
             _files(courier, f"inputs/{channel['name']}", folder.inputs / channel["name"], channel["files"])
         _files(courier, "outputs", folder.outputs, beginning["outputs"]["files"])
+        if far is not None:
+            far.fetch()
     except (MlplatError, OSError) as error:
         _give_up(folder, spec, str(error))
         return False

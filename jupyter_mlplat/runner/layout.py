@@ -13,6 +13,8 @@ class JobFolder:
     """The folder of one job. `env` is a copy of the image and goes when the job is over."""
 
     root: Path
+    apart: Path | None = None
+    """Where transfers keep what they know, where the job's own code shall not reach it."""
 
     @property
     def spec(self) -> Path:
@@ -50,6 +52,11 @@ class JobFolder:
         return self.root / ".outgoing"
 
     @property
+    def transfers(self) -> Path:
+        """What has gone to, and come from, endpoints of S3."""
+        return self.apart or self.root / "transfers"
+
+    @property
     def env(self) -> Path:
         return self.root / "env"
 
@@ -81,7 +88,7 @@ class JobFolder:
 
 @dataclass(frozen=True)
 class Spec:
-    """One attempt of a job. Channels are (name, local folder) pairs; `cpus` are core numbers, none means any."""
+    """One attempt of a job. Channels are (name, folder or URL) pairs; `cpus` are core numbers, none means any."""
 
     job_id: str
     number: int
@@ -101,6 +108,9 @@ class Spec:
 
     hosts: list[str] = field(default_factory=list)
     """Where the job's nodes reach each other, in the order of their numbers; none for a job on this machine alone."""
+
+    logs_to: str = ""
+    """The folder or URL that the log is sent to; empty for none."""
 
     time_limit: int | None = None
     """Seconds that the attempt may run."""

@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from jupyter_mlplat.errors import InvalidInput, MlplatError
-from jupyter_mlplat.runner.channels import Outputs, copy_inputs
+from jupyter_mlplat.runner.channels import Outputs, copy_inputs, stores_of
 from jupyter_mlplat.runner.kernel import Kernel
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.log import Log
@@ -35,7 +35,8 @@ class Run:
         for place in (folder.logs, folder.inputs, folder.outputs):
             place.mkdir(parents=True, exist_ok=True)
         self._log = Log(folder.log(spec.node))
-        self._outputs = Outputs(spec, folder)
+        self._stores = stores_of(spec)
+        self._outputs = Outputs(spec, folder, self._stores)
         self._kernel: Kernel | None = None
 
     def to_the_end(self) -> "Outcome":
@@ -47,7 +48,7 @@ class Run:
             self._kernel.clean()
         outcome = self._bring_home(outcome)
         self._log.note(_last_words(outcome, time.monotonic() - began))
-        return outcome
+        return self._send_logs(outcome)
 
     def _guarded(self) -> "Outcome":
         try:
@@ -107,29 +108,38 @@ class Run:
     async def _keep_outputs(self) -> None:
         import asyncio
 
+        said = ""
         while True:
             await asyncio.sleep(_OUTPUTS_EVERY)
             try:
                 await asyncio.to_thread(self._outputs.push)
+                said = ""
             except MlplatError as error:
-                self._log.note(error.message)
+                if error.message != said:
+                    self._log.note(error.message)
+                said = error.message
 
     def _bring_home(self, outcome: "Outcome") -> "Outcome":
-        from dataclasses import replace
-
         try:
-            self._outputs.push()
+            self._outputs.push(last=True)
         except Exception as error:
             failure = _failure(error)
             if outcome.state == "completed":
                 return failure
-            return replace(outcome, message=f"{outcome.message} {failure.message}".strip())
+            return _with(outcome, failure.message)
+        return outcome
+
+    def _send_logs(self, outcome: "Outcome") -> "Outcome":
+        """A log that does not arrive is said, and fails no job: it is kept with the job."""
+        for trouble in self._outputs.push_logs(last=True):
+            self._log.note(trouble)
+            outcome = _with(outcome, trouble)
         return outcome
 
     def _inputs(self) -> "Future[None]":
         from concurrent.futures import ThreadPoolExecutor
 
-        return ThreadPoolExecutor(1).submit(copy_inputs, self._spec, self._folder, self._log)
+        return ThreadPoolExecutor(1).submit(copy_inputs, self._spec, self._folder, self._log, self._stores)
 
     def _variables(self) -> dict[str, str]:
         return variables_of(self._spec, self._folder, os.environ)
@@ -162,6 +172,12 @@ def _out_of_time(limit: int) -> "Outcome":
     from jupyter_mlplat.runner.outcome import Outcome
 
     return Outcome("failed", None, f"It was ended at its time limit of {limit:,} s. Give it more, or let it do less.")
+
+
+def _with(outcome: "Outcome", words: str) -> "Outcome":
+    from dataclasses import replace
+
+    return replace(outcome, message=f"{outcome.message} {words}".strip())
 
 
 def _last_words(outcome: "Outcome", seconds: float) -> str:

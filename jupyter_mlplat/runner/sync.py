@@ -10,10 +10,11 @@ import os
 import signal
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from jupyter_mlplat.runner.channels import files_in
 from jupyter_mlplat.runner.courier import Courier, Over, Refused
@@ -21,6 +22,12 @@ from jupyter_mlplat.runner.fetch import fetch
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.runner.log import Log
 from jupyter_mlplat.runner.state import State
+
+if TYPE_CHECKING:
+    from jupyter_mlplat.runner.endpoints import Endpoints
+    from jupyter_mlplat.runner.stores import JobStores
+
+    OpenStores = Callable[[], JobStores]
 
 LOOK_EVERY = 0.25
 OUTPUTS_EVERY = 5.0
@@ -32,29 +39,37 @@ _PIECES_AT_ONCE = 8
 class Sync:
     """Sends what is new in the folder of one node."""
 
-    def __init__(self, courier: Courier, folder: JobFolder, node: int, pod: str) -> None:
+    def __init__(self, courier: Courier, folder: JobFolder, node: int, pod: str, stores: "OpenStores") -> None:
         self._courier, self._folder, self._node, self._pod = courier, folder, node, pod
-        self._streams = [_Stream("log", folder.log(node)), _Stream("metrics", folder.metrics)]
+        self._log, self._metrics = _Stream("log", folder.log(node)), _Stream("metrics", folder.metrics)
         self._state = b""
         self._notebook: tuple[int, int] | None = None
         self._notebook_due = self._outputs_due = 0.0
         self._outputs: dict[Path, tuple[int, int]] = {}
+        self._stores = stores
+        self._far: Endpoints | None = None
         self.asked_to_stop = False
 
     def begin(self) -> bool:
         """Bring the job's files; False where that failed."""
         beginning = self._courier.ask("POST", f"nodes/{self._node}/begin", pod=self._pod)
-        for stream, name in zip(self._streams, ("log", "metrics"), strict=True):
-            stream.sent = beginning[name]
-        there = fetch(self._courier, self._folder, beginning)
+        self._log.sent, self._metrics.sent = beginning["log"], beginning["metrics"]
+        self._far = self._endpoints(beginning)
+        if beginning["far"]["logs"] and beginning["earlier_log"]:
+            # there it is one file for all attempts, and is sent whole
+            self._courier.download(f"nodes/{self._node}/log", self._folder.log(self._node))
+            self._log.skipped = self._folder.log(self._node).stat().st_size - self._log.sent
+        there = fetch(self._courier, self._folder, beginning, self._far)
         self._outputs = {path: _version(path) for path in files_in(self._folder.outputs)}
+        if self._far is not None:
+            self._far.start()
         return there
 
     def to_the_end(self) -> None:
         """Send what comes until the runner is over and all has arrived."""
         while True:
             # First looked at, then sent: what was written before the end is sent after it was seen.
-            over = self._is_over()
+            over = self._is_over() and self._is_home()
             self.send(everything=over)
             if over:
                 self._courier.ask("POST", f"nodes/{self._node}/end", pod=self._pod)
@@ -63,7 +78,7 @@ class Sync:
 
     def send(self, *, everything: bool) -> None:
         """Send what is new; the state last, so that nobody hears of an end before its last words."""
-        for stream in self._streams:
+        for stream in (self._log, self._metrics):
             self._send_stream(stream, everything)
         now = time.monotonic()
         if everything or now >= self._outputs_due:
@@ -72,6 +87,17 @@ class Sync:
         if everything or now >= self._notebook_due:
             self._send_notebook()
         self._send_state()
+
+    def _endpoints(self, beginning: dict[str, Any]) -> "Endpoints | None":
+        if not any(beginning["far"].values()):
+            return None
+        from jupyter_mlplat.runner.endpoints import Endpoints
+
+        return Endpoints(beginning, self._folder, self._stores())
+
+    def _is_home(self) -> bool:
+        """Whether all is at the endpoints that shall be there; what is left is being sent, for the last time."""
+        return self._far is None or self._far.is_home()
 
     def _is_over(self) -> bool:
         state = State.load(self._folder.state)
@@ -140,11 +166,13 @@ class _Stream:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self._path, self.sent = name, path, 0
+        self.skipped = 0
+        """What was there before: somebody else has sent it."""
 
     def next_piece(self) -> bytes:
         try:
             with _opened(self._path) as file:
-                file.seek(self.sent)
+                file.seek(self.skipped + self.sent)
                 return file.read(_PIECE)
         except FileNotFoundError:
             return b""
@@ -179,18 +207,26 @@ def _version(path: Path) -> tuple[int, int]:
 
 def main(arguments: list[str]) -> int:
     """Always 0 where there is nothing more to send: a job does not fail for its messenger."""
-    folder = JobFolder(Path(arguments[0]))
+    folder = JobFolder(Path(arguments[0]), apart=Path(tempfile.mkdtemp()))
     token = Path(os.environ["MLPLAT_TOKEN_FILE"]).read_text().strip()
-    courier = Courier(os.environ["MLPLAT_API"], os.environ["MLPLAT_JOB_ID"], token)
-    sync = Sync(courier, folder, int(os.environ.get("JOB_COMPLETION_INDEX", "0")), os.environ["MLPLAT_POD"])
+    line = os.environ["MLPLAT_API"], os.environ["MLPLAT_JOB_ID"], token
+    node = int(os.environ.get("JOB_COMPLETION_INDEX", "0"))
+    sync = Sync(Courier(*line), folder, node, os.environ["MLPLAT_POD"], lambda: _stores(*line))
     try:
-        _on_stop(lambda: sys.exit(0))
+        # At once: what still fetches in other threads would hold the interpreter back.
+        _on_stop(lambda: os._exit(0))
         sync.begin()
         _on_stop(lambda: setattr(sync, "asked_to_stop", True))
         sync.to_the_end()
     except (Over, Refused) as reason:
         print(f"nothing more to do: {reason}", file=sys.stderr)
     return 0
+
+
+def _stores(*line: str) -> "JobStores":
+    from jupyter_mlplat.runner.stores import JobStores
+
+    return JobStores(*line)
 
 
 def _on_stop(do: Callable[[], object]) -> None:

@@ -3,7 +3,9 @@
 from types import TracebackType
 from typing import Self
 
+from jupyter_mlplat.sdk.advisories import Advisories
 from jupyter_mlplat.sdk.audit import Audit
+from jupyter_mlplat.sdk.endpoints import Endpoints
 from jupyter_mlplat.sdk.flavors import Flavors
 from jupyter_mlplat.sdk.images import Images
 from jupyter_mlplat.sdk.instances import Instances
@@ -11,6 +13,7 @@ from jupyter_mlplat.sdk.jobs import Jobs
 from jupyter_mlplat.sdk.models import Me
 from jupyter_mlplat.sdk.profile import Profile, load_profile
 from jupyter_mlplat.sdk.quotas import Quotas
+from jupyter_mlplat.sdk.ssh import Ssh
 from jupyter_mlplat.sdk.storage import Storage
 from jupyter_mlplat.sdk.wire import Wire
 
@@ -43,8 +46,11 @@ class Client:
         self.jobs = Jobs(self._wire, self.images)
         self.flavors = Flavors(self._wire)
         self.storage = Storage(self._wire)
+        self.storage_endpoints = Endpoints(self._wire)
         self.audit = Audit(self._wire)
         self.quotas = Quotas(self._wire)
+        self.ssh = Ssh(self._wire)
+        self.advisories = Advisories(self._wire)
 
     def me(self) -> Me:
         """Who the platform takes the caller for."""

@@ -1,101 +1,89 @@
-"""What one copy command means, file by file."""
+"""Copies and syncs of files and objects, by the engine that Lab's copies have; run again they go on."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
-from jupyter_mlplat.errors import InvalidInput, NotFound
-from jupyter_mlplat.storage.models import ObjectInfo
+from jupyter_mlplat.core.files import full_disk_in_words
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound
+from jupyter_mlplat.storage.engine.places import Places
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
+from jupyter_mlplat.storage.transfers.carrying import Carrier, abandon
+from jupyter_mlplat.storage.transfers.folder import TransferFolder
+from jupyter_mlplat.storage.transfers.order import OnConflict, Order
 
-Place = Path | ObjectUrl
+Told = Callable[[int, int], None]
+"""Called with the bytes that have arrived and those in all, a few times a second."""
+
+_EVERYWHERE = Path("/")
 
 
 @dataclass(frozen=True)
-class Copy:
-    """One file or object to copy; `size` in bytes."""
+class Copied:
+    """How many files that were (those deleted among them), and their bytes."""
 
-    source: Place
-    target: Place
+    files: int
     size: int
 
 
-class Planner:
-    """Turns a source and a target into copies. `stat` and `walk` look at the platform's objects.
-
-    A target that is a folder (an existing one, or one that ends with /) keeps the source's name. Recursive copies put
-    what lies below the source below the target.
-    """
-
-    def __init__(
-        self, stat: Callable[[ObjectUrl], ObjectInfo], walk: Callable[[ObjectUrl], Iterator[ObjectInfo]]
-    ) -> None:
-        self._stat = stat
-        self._walk = walk
-
-    def plan(self, source: str, target: str, recursive: bool) -> list[Copy]:
-        """The copies, in a stable order. Raises InvalidInput and NotFound."""
-        if not is_object_url(source) and not is_object_url(target):
-            raise InvalidInput("One of the two paths must be an object path such as obs://bucket/folder/.")
-        if is_object_url(source):
-            found = self._below(ObjectUrl.parse(source)) if recursive else [self._object(ObjectUrl.parse(source))]
-        else:
-            found = _below(Path(source)) if recursive else [_file(Path(source))]
-        into = _folder(target) if recursive else _single(target)
-        copies = [Copy(place, into(relative), size) for place, relative, size in found]
-        if not copies:
-            raise NotFound(f"There is nothing below {source}.")
-        return copies
-
-    def _object(self, url: ObjectUrl) -> tuple[Place, str, int]:
-        if url.is_folder:
-            raise InvalidInput(f"{url} is a folder. Copy it with -r.")
-        return url, url.name, self._stat(url).size
-
-    def _below(self, url: ObjectUrl) -> list[tuple[Place, str, int]]:
-        start = url.folder
-        found: list[tuple[Place, str, int]] = []
-        for info in self._walk(start):
-            relative = info.key.removeprefix(start.prefix)
-            if relative and not info.is_prefix and not relative.endswith("/"):
-                found.append((ObjectUrl.of_key(info.key), _inside(relative), info.size))
-        return found
+def order_of(source: str, target: str, places: Places, *, recursive: bool) -> Order:
+    """What one copy command means. InvalidInput and NotFound say what cannot be meant."""
+    order = Order.read(_asked(_as_folder(source) if recursive else source, target))
+    url = ObjectUrl.parse(source) if is_object_url(source) else None
+    if not recursive and (url.is_folder if url else Path(source).is_dir()):
+        raise InvalidInput(f"{source} is a folder. Copy it with -r.")
+    if url and not recursive:
+        places.store_for(url.bucket).head(url)
+    elif not url and not (Path(source).is_dir() if recursive else Path(source).is_file()):
+        raise NotFound(f"There is no {'folder' if recursive else 'file'} {source}.")
+    return order
 
 
-def _file(path: Path) -> tuple[Place, str, int]:
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder. Copy it with -r.")
-    if not path.is_file():
-        raise NotFound(f"There is no file {path}.")
-    return path, path.name, path.stat().st_size
+def sync_of(source: str, target: str, *, delete: bool) -> Order:
+    """The target becomes like the source, both being folders."""
+    return Order.read(_asked(_as_folder(source), _as_folder(target)) | {"sync": True, "delete": delete})
 
 
-def _below(folder: Path) -> list[tuple[Place, str, int]]:
-    if not folder.is_dir():
-        raise NotFound(f"There is no folder {folder}.")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [(path, path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths]
+def carry_out(order: Order, places: Places, told: Told | None) -> Copied:
+    """Do it; the same order goes on with the large files of a run that broke off. BackendFailure names what failed."""
+    folder = _folder_of(order, places.api)
+    carrier = Carrier(folder, _EVERYWHERE, places.store_for, lambda figures: _tell(told, figures))
+    outcome = carrier.run(anew=True)
+    if outcome.failed:
+        raise BackendFailure(outcome.message)
+    abandon(folder, places.store_for)
+    shutil.rmtree(folder.path, ignore_errors=True)
+    return Copied(carrier.progress.files, carrier.progress.done)
 
 
-def _folder(target: str) -> Callable[[str], Place]:
-    if is_object_url(target):
-        return ObjectUrl.parse(target).child
-    return Path(target).joinpath
+def _asked(source: str, target: str) -> dict[str, Any]:
+    return {"source": _whole(source), "target": _whole(target), "on_conflict": OnConflict.OVERWRITE}
 
 
-def _single(target: str) -> Callable[[str], Place]:
-    if is_object_url(target):
-        url = ObjectUrl.parse(target)
-        return url.child if url.is_folder else lambda _: url
-    path = Path(target)
-    if path.is_dir() or target.endswith("/"):
-        return path.joinpath
-    return lambda _: path
+def _whole(path: str) -> str:
+    """Absolute; a / at its end, which says that it is a folder, stays."""
+    if is_object_url(path):
+        return path
+    return os.path.abspath(path) + ("/" if path.endswith("/") else "")  # noqa: PTH100 links stay as they are
 
 
-def _inside(relative: str) -> str:
-    """A key as a path below a folder; a key that would leave it is refused."""
-    parts = PurePosixPath(relative).parts
-    if relative.startswith("/") or ".." in parts:
-        raise InvalidInput(f"The object {relative!r} cannot be a file below a folder here. Copy it by its own name.")
-    return relative
+def _as_folder(path: str) -> str:
+    return str(ObjectUrl.parse(path).folder) if is_object_url(path) else path
+
+
+def _folder_of(order: Order, api: str) -> TransferFolder:
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = sha256(json.dumps([api, asdict(order)]).encode()).hexdigest()[:16]
+    path = state / "mlplat" / "transfers" / name
+    with full_disk_in_words():
+        return TransferFolder(path) if (path / "order.json").exists() else TransferFolder.make(path, order)
+
+
+def _tell(told: Told | None, figures: dict[str, Any]) -> None:
+    if told is not None:
+        told(figures["done"], figures["total"])

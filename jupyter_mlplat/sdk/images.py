@@ -10,6 +10,7 @@ from jupyter_mlplat.images.models import (
     Image,
     ImageComparison,
     ImageDetail,
+    ImageRegister,
     ImageStatus,
     ImageUpdate,
     Origin,
@@ -65,6 +66,10 @@ class Images:
     def get(self, image_id: str) -> ImageDetail:
         """One image with what is in it, what it stands on and who uses it."""
         return self._wire.call("GET", _path(image_id), ImageDetail)
+
+    def register(self, wanted: ImageRegister) -> Image:
+        """Have an image that was built elsewhere taken over; `wait` until that is done."""
+        return self._wire.call("POST", "/images", Image, json=wanted.model_dump(mode="json"))
 
     def compare(self, image_id: str, other_id: str) -> ImageComparison:
         """How the image `other_id` differs from `image_id`."""

@@ -51,6 +51,7 @@ class Jobs:
         environment: Mapping[str, str] | None = None,
         inputs: Mapping[str, str] | None = None,
         outputs: Mapping[str, str] | None = None,
+        logs: str | None = None,
         retries: int = 0,
         time_limit: int | None = None,
         sent: Sent | None = None,
@@ -58,7 +59,8 @@ class Jobs:
         """Submit a notebook or a script with the files of its folder; the job, which goes on by itself.
 
         `image` is NAME, NAME:TAG or an id. Image and flavor are the platform's defaults, inside an instance its own.
-        `inputs` and `outputs` map names to obs:// URLs. `time_limit` is in seconds, for one attempt.
+        `inputs` and `outputs` map names to obs:// URLs; `logs` is the URL of a folder that the log is sent
+        to as well. `time_limit` is in seconds, for one attempt.
         `sent` is called with (bytes sent, bytes in all) while the files go up.
         """
         submission = path if isinstance(path, Submission) else Submission(Path(path), self.limits())
@@ -71,6 +73,7 @@ class Jobs:
             "environment": dict(environment or {}),
             "inputs": _channels(inputs),
             "outputs": _channels(outputs),
+            "logs": logs,
             "retries": retries,
             "time_limit": time_limit,
         }

@@ -1,5 +1,6 @@
 """HTTP to the platform: one place for addresses, tokens, errors and retries."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,10 +35,11 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Wire:
     """A connection to one platform. Not for use by several threads at once."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, scheme: str = "token") -> None:
+        """`scheme` says what kind of token the profile has."""
         self.profile = profile
         self._http = httpx.Client(
-            headers={"Authorization": f"token {profile.token}", "User-Agent": "mlplat"},
+            headers={"Authorization": f"{scheme} {profile.token}", "User-Agent": "mlplat"},
             timeout=httpx.Timeout(60, connect=5),
             # a proxy for the internet must not be asked for this machine's own addresses
             trust_env=urlsplit(profile.api).hostname not in _LOOPBACK,
@@ -201,6 +203,22 @@ class Wire:
     @property
     def _where(self) -> str:
         return self.profile.origin or self.profile.api
+
+
+class Wires:
+    """One connection for each thread."""
+
+    def __init__(self, profile: Profile, scheme: str = "token") -> None:
+        self.profile, self._scheme = profile, scheme
+        self._of_thread = threading.local()
+
+    @property
+    def here(self) -> Wire:
+        """That of the thread that asks."""
+        if not hasattr(self._of_thread, "wire"):
+            self._of_thread.wire = Wire(self.profile, self._scheme)
+        wire: Wire = self._of_thread.wire
+        return wire
 
 
 class _Interrupted(Exception):

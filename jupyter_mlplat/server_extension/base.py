@@ -85,11 +85,3 @@ def in_work_folder(root: Path, relative: str) -> Path:
     if not path.is_relative_to(base):
         raise InvalidInput(f"{relative} lies outside the work folder. Give a path inside it.")
     return path
-
-
-def existing_in_work_folder(root: Path, relative: str) -> Path:
-    """Like `in_work_folder`, but NotFound where nothing is there."""
-    path = in_work_folder(root, relative)
-    if not path.exists():
-        raise NotFound(f"There is no {relative or 'work folder'} in the work folder.")
-    return path

@@ -5,10 +5,8 @@ What is under way lives in memory and ends with the server; what it leaves half 
 
 import asyncio
 import logging
-import os
-import signal
 from collections import deque
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -24,11 +22,10 @@ from jupyter_mlplat.environments.places import RESERVED, check_free, folder_of, 
 from jupyter_mlplat.errors import BackendFailure, Conflict, InUse, InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.server_extension.base import MlplatHandler
 from jupyter_mlplat.server_extension.environment import read_runtime
+from jupyter_mlplat.server_extension.workers import lines_of
 
-_GOOD_ORDER = 10.0
 _LINES_KEPT = 200
 _REMEMBERED = 20
-_LONGEST_LINE = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -113,34 +110,14 @@ class Works:
 
 async def _listen(work: Work, call: list[str]) -> None:
     """Run the worker to its end; BackendFailure where it breaks off, and what it says that failed."""
-    quiet, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *call, stdin=quiet, stdout=pipe, limit=_LONGEST_LINE, start_new_session=True
-    )
-    try:
-        assert process.stdout is not None
-        done = False
-        async for line in process.stdout:
+    async with aclosing(lines_of(call)) as lines:
+        async for line in lines:
             words = heard(line)
-            done = done or words is None
-            if words is not None:
-                work.lines.append(words)
-                work.message = words.splitlines()[-1] if words else work.message
-        if await process.wait() or not done:
-            raise BackendFailure(BROKE_OFF)
-    finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """In good order where it takes SIGTERM, and with all that it has started."""
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GOOD_ORDER)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+            if words is None:
+                return
+            work.lines.append(words)
+            work.message = words.splitlines()[-1] if words else work.message
+    raise BackendFailure(BROKE_OFF)
 
 
 def _works(handler: MlplatHandler) -> Works:

@@ -14,9 +14,9 @@ from tornado.web import authenticated
 
 from jupyter_mlplat.errors import InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.server_extension.base import MlplatHandler
-from jupyter_mlplat.server_extension.copying import send_file
 from jupyter_mlplat.server_extension.environment import private_folder, read_runtime
 from jupyter_mlplat.server_extension.platform import Answer, fetch
+from jupyter_mlplat.server_extension.sending import send_file
 
 if TYPE_CHECKING:
     from jupyter_mlplat.jobs.bundle import Bundle, Limits
@@ -159,7 +159,7 @@ async def upload(bundle: "Bundle", packed: Path) -> None:
     resource = f"bundles/{bundle.digest}"
     there = await fetch("GET", resource)
     if there.status == 404:
-        await send_file(packed, resource, lambda _: None)
+        await send_file(packed, resource)
     else:
         there.json()
 

@@ -11,7 +11,7 @@ from typing import Any
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from jupyter_mlplat.storage.engine import current
-from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore, Upload
+from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore, Upload, copy_between
 from jupyter_mlplat.storage.engine.connection import connection
 from jupyter_mlplat.storage.engine.failures import IsAFolder, NoSuchObject
 from jupyter_mlplat.storage.object_urls import ObjectUrl
@@ -41,26 +41,28 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if key or secret or endpoint_url:
             self._connection = connection(key, secret, endpoint_url, token=token, region=region, verify=verify)
 
-    @property
-    def store(self) -> ObjectStore:
-        return current.store_of(self._connection) if self._connection else current.store()
+    def store(self, bucket: str) -> ObjectStore:
+        return current.store_of(self._connection) if self._connection else current.store_for(bucket)
+
+    def buckets(self) -> list[str]:
+        return current.store_of(self._connection).buckets() if self._connection else current.buckets()
 
     def info(self, path: str, **_: Any) -> Info:
         url = self._url(path)
         if url.key:
             try:
-                return _file(url.bucket, self.store.head(url))
+                return _file(url.bucket, self.store(url.bucket).head(url))
             except NoSuchObject as error:
                 missing = error
         else:
             missing = NoSuchObject(f"There is no bucket {url.bucket}.")
-        if not url.bucket or self.store.is_folder(url):
+        if not url.bucket or self.store(url.bucket).is_folder(url):
             return _folder(url.prefix.rstrip("/"))
         raise missing
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         url = self._url(path)
-        found = self._entries(url) if url.bucket else [_folder(name) for name in self.store.buckets()]
+        found = self._entries(url) if url.bucket else [_folder(name) for name in self.buckets()]
         if not found and url.bucket and self.info(path)["type"] == "file":
             found = [self.info(path)]
         return found if detail else [entry["name"] for entry in found]
@@ -73,20 +75,20 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if maxdepth is not None or not url.bucket:
             return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
         found = self._below(url, withdirs=withdirs)
-        if not found and self.store.is_object(url):
+        if not found and self.store(url.bucket).is_object(url):
             found = {url.prefix: self.info(path)}
         return dict(sorted(found.items())) if detail else sorted(found)
 
     def _entries(self, url: ObjectUrl) -> list[Info]:
         found: list[Info] = []
-        for page in self.store.pages(url.folder, flat=False):
+        for page in self.store(url.bucket).pages(url.folder, flat=False):
             found += [_folder(f"{url.bucket}/{name.rstrip('/')}") for name in page.folders]
             found += [_file(url.bucket, facts) for facts in page.objects if facts.key != url.folder.key]
         return found
 
     def _below(self, url: ObjectUrl, *, withdirs: bool) -> dict[str, Info]:
         found: dict[str, Info] = {}
-        for facts in self.store.below(url):
+        for facts in self.store(url.bucket).below(url):
             if withdirs:
                 for name in _folders_of(facts.key, url):
                     found.setdefault(f"{url.bucket}/{name}", _folder(f"{url.bucket}/{name}"))
@@ -97,15 +99,17 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         url = self._url(path)
         if (start or 0) < 0 or (end or 0) < 0:
-            size = self.store.head(url).size
+            size = self.store(url.bucket).head(url).size
             start, end = slice(start, end).indices(size)[:2]
-        return self.store.read(url, start or 0, end)
+        return self.store(url.bucket).read(url, start or 0, end)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
-        self.store.write(self._url(path), bytes(value), create=mode == "create")
+        url = self._url(path)
+        self.store(url.bucket).write(url, bytes(value), create=mode == "create")
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        self.store.copy(self._url(path1), self._url(path2))
+        source, target = self._url(path1), self._url(path2)
+        copy_between(self.store(source.bucket), source, self.store(target.bucket), target)
 
     def get_file(self, rpath: str, lpath: Any, **options: Any) -> None:
         if isinstance(lpath, str | Path):
@@ -115,9 +119,9 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _get(self, url: ObjectUrl, path: Path) -> None:
         try:
-            self.store.download(url, path)
+            self.store(url.bucket).download(url, path)
         except NoSuchObject:
-            if not self.store.is_folder(url):
+            if not self.store(url.bucket).is_folder(url):
                 raise
             path.mkdir(parents=True, exist_ok=True)
 
@@ -126,18 +130,19 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return
         if mode == "create" and self.exists(rpath):
             raise FileExistsError(rpath)
-        self.store.upload(Path(lpath), self._url(rpath))
+        url = self._url(rpath)
+        self.store(url.bucket).upload(Path(lpath), url)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
         """A bucket; nothing for a folder in one."""
         url = self._url(path)
         if not url.key:
-            self.store.make_bucket(url.bucket)
+            self.store(url.bucket).make_bucket(url.bucket)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         url = self._url(path)
-        if not self.store.is_folder(ObjectUrl(url.bucket)):
-            self.store.make_bucket(url.bucket)
+        if not self.store(url.bucket).is_folder(ObjectUrl(url.bucket)):
+            self.store(url.bucket).make_bucket(url.bucket)
         elif not url.key and not exist_ok:
             raise FileExistsError(path)
 
@@ -145,12 +150,12 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """An empty bucket; a folder is gone with the last object in it."""
         url = self._url(path)
         if not url.key:
-            self.store.remove_bucket(url.bucket)
+            self.store(url.bucket).remove_bucket(url.bucket)
 
     def _rm(self, path: str) -> None:
         url = self._url(path)
-        self.store.head(url)
-        self.store.delete(url.bucket, [url.key])
+        self.store(url.bucket).head(url)
+        self.store(url.bucket).delete(url.bucket, [url.key])
 
     def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:
         """Objects; with `recursive` all below a path, but not the bucket."""
@@ -165,10 +170,10 @@ class ObjectFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 self._rm(one)
 
     def _rm_below(self, url: ObjectUrl) -> None:
-        keys = [facts.key for facts in self.store.below(url)]
-        if url.key and self.store.is_object(url):
+        keys = [facts.key for facts in self.store(url.bucket).below(url)]
+        if url.key and self.store(url.bucket).is_object(url):
             keys.append(url.key)
-        self.store.delete(url.bucket, keys)
+        self.store(url.bucket).delete(url.bucket, keys)
 
     def modified(self, path: str) -> Any:
         return self.info(path)["LastModified"]
@@ -197,10 +202,10 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]
             self.loc = fs.info(path)["size"]
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        return bytes(self.fs.store.read(self._object, start, end))
+        return bytes(self.fs.store(self._object.bucket).read(self._object, start, end))
 
     def _initiate_upload(self) -> None:
-        self._upload = self.fs.store.begin(self._object, keep="a" in self.mode)
+        self._upload = self.fs.store(self._object.bucket).begin(self._object, keep="a" in self.mode)
 
     def _upload_chunk(self, final: bool = False) -> bool:
         assert self._upload is not None

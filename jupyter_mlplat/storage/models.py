@@ -6,11 +6,35 @@ from pydantic import Field
 
 from jupyter_mlplat.core.models import Model, Moment
 
+LOCAL = "local"
+"""The name of the built-in endpoint."""
+
+Provider = Literal["local", "s3", "obs"]
+EndpointState = Literal["ready", "failed", "untested"]
+
 
 class Endpoint(Model):
+    """Where buckets are. `buckets` are those that it is to serve, else (`all_buckets`) those that its keys listed last.
+
+    `keys` says how processes of instances get keys: temporary ones by STS, the endpoint's own, or none at all.
+    """
+
     name: str
-    provider: Literal["local"]
+    provider: Provider
     buckets: list[str]
+    all_buckets: bool = True
+    address: str = ""
+    region: str = ""
+    path_style: bool = True
+    own_authority: bool = False
+    prefix: str = ""
+    access_key: str = ""
+    keys: Literal["none", "own", "temporary"] = "none"
+    sts_address: str = ""
+    sts_role: str = ""
+    state: EndpointState = "ready"
+    message: str = ""
+    tested_at: Moment | None = None
 
 
 class ObjectInfo(Model):
@@ -31,3 +55,10 @@ class Listing(Model):
 
 class Deleted(Model):
     deleted: int = Field(description="How many objects were deleted")
+
+
+class Link(Model):
+    """An address from which anybody can get an object until `expires_at`."""
+
+    url: str
+    expires_at: Moment

@@ -26,12 +26,6 @@ ObjectPath = Annotated[str, Path(description="BUCKET/KEY")]
 Range = Annotated[str | None, Header(description="bytes=FIRST-LAST")]
 
 
-@router.get("/endpoints", operation_id="list_endpoints")
-async def list_endpoints(actor: Caller, parts: Parts) -> list[Endpoint]:
-    """The caller's endpoints with their buckets."""
-    return await parts.storage.endpoints(actor)
-
-
 @router.get("/objects", operation_id="list_objects")
 async def list_objects(
     actor: Caller,

@@ -16,10 +16,8 @@ from jupyter_mlplat.events import store as events
 from jupyter_mlplat.storage import keys
 from jupyter_mlplat.storage.keys import Place
 from jupyter_mlplat.storage.local import OwnersFolder
-from jupyter_mlplat.storage.models import Deleted, Endpoint, Listing, ObjectInfo
+from jupyter_mlplat.storage.models import LOCAL, Deleted, Endpoint, Listing, ObjectInfo
 from jupyter_mlplat.storage.opened import OpenedFile
-
-LOCAL = "local"
 
 
 @dataclass(frozen=True)

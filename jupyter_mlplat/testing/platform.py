@@ -13,7 +13,7 @@ from typing import TypeVar
 import httpx
 
 from jupyter_mlplat.embedded.folder import DataFolder
-from jupyter_mlplat.embedded.ports import free_port
+from jupyter_mlplat.embedded.ports import free_port, known_ports
 from jupyter_mlplat.embedded.record import read_record
 from jupyter_mlplat.embedded.tokens import user_token
 from jupyter_mlplat.hub.logins import Logins, login_url
@@ -66,6 +66,12 @@ class RunningPlatform:
     def pid(self, part: str) -> int:
         """The process of one part: platform, hub, proxy, nursery."""
         return read_record(DataFolder(self.data_dir)).parts[part].pid
+
+    def tunnel_port(self) -> int:
+        """Where the tunnel of SSH is reached, beside the proxy."""
+        ports = known_ports(DataFolder(self.data_dir).run)
+        assert ports, "it has never run"
+        return ports.tunnel
 
     def supervisor(self) -> int:
         supervisor = read_record(DataFolder(self.data_dir)).supervisor

@@ -55,5 +55,6 @@ export const CommandIDs = {
   rerunJob: 'mlplat:job-rerun',
   deleteJob: 'mlplat:job-delete',
   showStorage: 'mlplat:storage-show',
-  uploadToStorage: 'mlplat:storage-upload'
+  uploadToStorage: 'mlplat:storage-upload',
+  importFiles: 'mlplat:storage-import'
 } as const;

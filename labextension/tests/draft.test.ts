@@ -38,6 +38,7 @@ describe('a draft', () => {
       environment: {},
       inputs: [],
       outputs: [],
+      logs: null,
       retries: 0
     });
   });
@@ -60,7 +61,8 @@ describe('a draft', () => {
     draft.parameters.epochs = '1.5';
     draft.inputs = [{ name: 'data', url: 'not a place' }];
     draft.environment = [{ name: '1X', value: '' }];
-    const wrong = ['name', 'retries', 'parameter:epochs', 'inputs:0', 'environment:0'];
+    draft.logs = 'obs:/bucket';
+    const wrong = ['name', 'retries', 'parameter:epochs', 'inputs:0', 'logs', 'environment:0'];
     expect(invalidFields(draft, PREVIEW)).toEqual(new Set(wrong));
   });
 });

@@ -38,7 +38,7 @@ def in_an_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def bucket() -> str:
     name = f"test-{uuid4().hex}"
-    current.store().make_bucket(name)
+    current.store_for(name).make_bucket(name)
     return name
 
 

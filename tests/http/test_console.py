@@ -144,7 +144,7 @@ def test_all_pages_show(alice: httpx.Client, seeds: Seeds) -> None:
     paths = [
         "/", "/?name=x", "/instances/new", f"/instances/new?image={image}", f"/instances/{instance}",
         *(f"/instances/{instance}/{dialog}" for dialog in ("stop", "rename", "delete", "flavor", "image", "save")),
-        "/images", f"/images/{image}", f"/images/{image}/delete", "/jobs", f"/jobs/{job}", "/storage",
+        "/images", f"/images/{image}", f"/images/{image}/delete", "/jobs", f"/jobs/{job}", "/storage", "/storage/new",
         *(f"/jobs/{job}?tab={tab}" for tab in ("logs", "metrics", "files", "details")),
         f"/jobs/{job}/stop", f"/jobs/{job}/delete",
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from jupyter_mlplat.embedded import down, status, up
 from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput
 
 pytestmark = pytest.mark.hub
-PARTS = ("proxy", "platform", "hub", "nursery")
+PARTS = ("proxy", "platform", "hub", "nursery", "gateway", "tunnel")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_nothing_listens_beyond_this_machine(stage: Stage) -> None:
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
-    assert len(listening) == 4
+    assert len(listening) == 6
     assert set(listening) == {"127.0.0.1"}
 
 
@@ -165,6 +165,27 @@ def test_a_part_that_does_not_start_is_explained_and_nothing_is_left(fresh: Stag
         fresh.up()
     assert not fresh.status.supervised
     assert not [part for part in fresh.status.parts if identify(part.pid)]
+
+
+def test_without_the_gateway_all_else_comes_up_and_it_is_said(fresh: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAT_SSH", "0")
+    found = fresh.up()
+    assert found.running
+    assert {part.name for part in found.parts} == set(PARTS) - {"gateway", "tunnel"}
+    assert "SSH is off" in found.ssh_absent
+
+
+def test_a_taken_ssh_port_keeps_nothing_else_from_coming_up(fresh: Stage) -> None:
+    fresh.data.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        (fresh.data / "config.toml").write_text(f"[ssh]\nport = {holder.getsockname()[1]}\n")
+        found = fresh.up()
+        assert found.running
+        assert {part.name for part in found.parts} == set(PARTS) - {"gateway", "tunnel"}
+        assert "already in use" in found.ssh_absent
+    down(fresh.data)
+    again = fresh.up()
+    assert (again.ssh_absent, {part.name for part in again.parts}) == ("", set(PARTS))
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from containers import HERE, Container
+from containers import HERE, Container, buildah
 
 from jupyter_mlplat.backends.local import presets
 from jupyter_mlplat.backends.local.presets import Preset
@@ -62,6 +62,19 @@ def test_nobody_becomes_root_and_nothing_is_left_over(container: Container) -> N
     assert [path for path in left if path.stat().st_size] == []
     assert container.run("id", "-un") == "ma-user"
     assert container.run("sh", "-c", "command -v sudo || echo none") == "none"
+
+
+SSHD = """
+ls /usr/lib/*/libnss_wrapper.so >/dev/null && ssh-keygen -q -t ed25519 -N '' -f /tmp/host_key &&
+/usr/sbin/sshd -i -f none -o HostKey=/tmp/host_key -o UsePAM=no -o PidFile=none </dev/null
+"""
+
+
+@CONTAINERS
+def test_an_sshd_answers_and_has_nobodys_keys(container: Container) -> None:
+    assert list((container.root() / "etc" / "ssh").glob("ssh_host_*")) == []
+    banner = buildah("run", "--user", "1000:1000", container.id, "--", "sh", "-c", SSHD, check=False)
+    assert banner.startswith("SSH-2.0-")
 
 
 @pytest.mark.parametrize("container", BUDGETS, indirect=True)

@@ -22,6 +22,8 @@ from save_stage import Lab, laboratory
 from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.testing.platform import until
+from jupyter_mlplat.testing.ssh_client import Machine
 
 ROOT = Path(__file__).parent.parent.parent
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -86,6 +88,22 @@ def alices_instance(alice: Client) -> Instance:
     """A running instance that tests leave running."""
     created = alice.instances.create("alices", flavor="t.small")
     return alice.instances.wait(created.id)
+
+
+@pytest.fixture(scope="module")
+def remote(alice: Client) -> Iterator[Instance]:
+    """An instance of alice's that runs, of one module alone."""
+    created = alice.instances.create("remote", flavor="t.small")
+    yield alice.instances.wait(created.id)
+    alice.instances.delete(created.id)
+
+
+@pytest.fixture(scope="module")
+def laptop(alice: Client, remote: Instance, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Alice's, from which it is reached over SSH."""
+    machine = Machine(tmp_path_factory.mktemp("laptop") / "ssh", alice)
+    until(lambda: machine.ssh("remote.mlplat", "true").returncode == 0, "the instance answers for SSH")
+    return machine
 
 
 @pytest.fixture(scope="session")

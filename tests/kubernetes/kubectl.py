@@ -88,7 +88,9 @@ class Kubectl:
 
     def digest(self, repository: str, tag: str = "dev") -> str:
         """What a tag of the registry stands for now."""
-        url = f"http://{self.registry}/v2/{repository}/manifests/{tag}"
+        host, _, prefix = self.registry.partition("/")
+        path = "/".join(filter(None, [prefix, repository]))
+        url = f"http://{host}/v2/{path}/manifests/{tag}"
         answer = httpx.head(url, headers={"Accept": MANIFESTS}).raise_for_status()
         return str(answer.headers["Docker-Content-Digest"])
 

@@ -125,7 +125,7 @@ class Release:
         return "\n".join(self.kubectl.look(*words) for words in looks)
 
 
-def values(kubectl: Kubectl, images: Images, prefix: str, url: str, logins: dict[str, str]) -> Json:
+def values(kubectl: Kubectl, images: Images, prefix: str, url: str, ssh_port: int, logins: dict[str, str]) -> Json:
     """What the test cluster is told: a database for trials, small volumes, a NodePort, images below `prefix`."""
     name, _, digest = images.platform.partition("@")
     preset = f"""
@@ -153,6 +153,12 @@ reference = "{images.python}"
         },
         "platform": {"admins": [ADMIN], "resources": little, "settings": {"MLPLAT_KUBERNETES_PATIENCE": "PT20S"}},
         "proxy": {"resources": little, "service": {"type": "NodePort", "nodePort": int(url.rpartition(":")[2])}},
+        "ssh": {
+            "enabled": True,
+            "port": ssh_port,
+            "service": {"type": "NodePort", "nodePort": ssh_port},
+            "resources": little,
+        },
         "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
         "agent": {
@@ -171,9 +177,10 @@ reference = "{images.python}"
 def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Release]:
     """`helm install` of this checkout's chart; afterwards nothing of it is left."""
     logins = {user: secrets.token_urlsafe(24) for user in PEOPLE}
-    url = f"http://{os.environ['MLPLAT_HOST_ADDRESS']}:{_free_node_port(kubectl)}"
+    web, ssh = _free_node_ports(kubectl, 2)
+    url = f"http://{os.environ['MLPLAT_HOST_ADDRESS']}:{web}"
     with kubectl.namespace("chart") as namespace:
-        given = values(kubectl, images, namespace, url, logins)
+        given = values(kubectl, images, namespace, url, ssh, logins)
         release = Release(kubectl, namespace, url, folder, logins, given)
         try:
             _install(release)
@@ -190,7 +197,8 @@ def _install(release: Release) -> None:
         raise AssertionError(f"{error}\n{release.what_is_wrong()}") from error
 
 
-def _free_node_port(kubectl: Kubectl) -> int:
+def _free_node_ports(kubectl: Kubectl, count: int) -> list[int]:
     services = kubectl.json("get", "services", "-A")["items"]
     taken = {port.get("nodePort") for service in services for port in service["spec"].get("ports", [])}
-    return secrets.choice([port for port in range(30000, 32768) if port not in taken])
+    free = [port for port in range(30000, 32768) if port not in taken]
+    return secrets.SystemRandom().sample(free, count)

@@ -294,8 +294,8 @@ class Saving:
             await registry.close()
 
 
-def save_spec(instance: InstanceSpec, name: str, tag: str = "1") -> SaveSpec:
-    return SaveSpec(f"m-{name}", instance, name, tag, "for a test", "alice")
+def save_spec(instance: InstanceSpec, name: str, tag: str = "1", exclude: tuple[str, ...] = ()) -> SaveSpec:
+    return SaveSpec(f"m-{name}", instance, name, tag, "for a test", "alice", exclude)
 
 
 @dataclass

@@ -25,7 +25,7 @@ def value_file(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Values as for an installation, of images that nobody pulls."""
     names = Images("registry.example/platform@sha256:" + "0" * 64, "registry.example/python:1", "registry.example/pg:1")
     file = tmp_path_factory.mktemp("values") / "values.json"
-    file.write_text(json.dumps(values(kubectl, names, "test", "http://192.0.2.1:30080", {"alice": "token"})))
+    file.write_text(json.dumps(values(kubectl, names, "test", "http://192.0.2.1:30080", 30022, {"alice": "token"})))
     return file
 
 
@@ -97,7 +97,7 @@ def test_no_secret_is_written_into_what_others_may_read(value_file: Path) -> Non
 
 def test_every_part_runs(release: Release, kubectl: Kubectl) -> None:
     nodes = len([node for node in kubectl.json("get", "nodes")["items"] if not node["spec"].get("taints")])
-    expected = {"hub": 1, "proxy": 1, "platform": 2, "database": 1, "agent": nodes}
+    expected = {"hub": 1, "proxy": 1, "platform": 2, "database": 1, "gateway": 1, "agent": nodes}
     assert {part: len(release.pods(part)) for part in expected} == expected
     assert len({pod["spec"]["nodeName"] for pod in release.pods("platform")}) == min(nodes, 2)
 
@@ -105,7 +105,7 @@ def test_every_part_runs(release: Release, kubectl: Kubectl) -> None:
 def test_network_policies_and_budgets_are_accepted(release: Release, kubectl: Kubectl) -> None:
     policies = kubectl.json("get", "networkpolicies", "-n", release.namespace)["items"]
     guarded = {one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in policies}
-    assert guarded == {"hub", "proxy", "platform", "database", "agent"}
+    assert guarded == {"hub", "proxy", "platform", "database", "gateway", "agent"}
     assert len(kubectl.json("get", "networkpolicies", "-n", release.users)["items"]) == 2
     budgets = kubectl.json("get", "poddisruptionbudgets", "-n", release.namespace)["items"]
     assert {one["metadata"]["name"] for one in budgets} == {"mlplat-hub", "mlplat-platform", "mlplat-proxy"}
@@ -138,7 +138,7 @@ ALLOWED: list[Right] = [
 ]
 DENIED: list[Right] = [
     *[(part, verb, what, where)
-      for part in ("hub", "platform", "proxy", "agent", "database")
+      for part in ("hub", "platform", "proxy", "agent", "gateway", "database")
       for verb, what, where in [
           ("get", "secrets", "release"), ("list", "secrets", "users"), ("create", "pods", "release"),
           ("create", "pods/exec", "users"), ("create", "pods/attach", "users"), ("create", "pods/portforward", "users"),
@@ -147,7 +147,7 @@ DENIED: list[Right] = [
           ("create", "serviceaccounts/token", "users"), ("delete", "namespaces", "users"),
           ("patch", "deployments.apps", "release"), ("impersonate", "users", "users"),
       ]],
-    *[(part, "list", "pods", "users") for part in ("proxy", "agent", "database")],
+    *[(part, "list", "pods", "users") for part in ("proxy", "agent", "gateway", "database")],
     ("hub", "list", "pods", "release"),
     ("hub", "list", "nodes", "users"),
     ("hub", "create", "persistentvolumeclaims", "users"),
@@ -191,14 +191,15 @@ def api_as(kubectl: Kubectl, release: Release, part: str) -> Iterator[httpx.Clie
 def test_the_token_of_a_part_opens_no_other_door(release: Release, kubectl: Kubectl) -> None:
     secret = f"/api/v1/namespaces/{release.namespace}/secrets/{NAME}"
     pods = f"/api/v1/namespaces/{release.users}/pods"
-    for part in ("hub", "platform", "proxy", "agent"):
+    for part in ("hub", "platform", "proxy", "agent", "gateway"):
         with api_as(kubectl, release, part) as client:
             assert client.get(secret).status_code == 403
             assert client.get(pods).status_code == (200 if part in ("hub", "platform") else 403)
 
 
 def test_no_pod_but_hub_and_platform_has_a_token(release: Release) -> None:
-    for part, mounted in {"hub": True, "platform": True, "proxy": False, "agent": False, "database": False}.items():
+    parts = dict.fromkeys(("hub", "platform"), True) | dict.fromkeys(("proxy", "agent", "gateway", "database"), False)
+    for part, mounted in parts.items():
         volumes = [volume for pod in release.pods(part) for volume in pod["spec"]["volumes"]]
         assert any("projected" in volume for volume in volumes) == mounted, part
 
@@ -220,8 +221,9 @@ def test_probes_are_not_reachable_from_outside(release: Release) -> None:
 class Watcher:
     """Reads the event stream as a page does: over and over, from the last event that it has seen."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, after: int) -> None:
         self.seen: list[int] = []
+        self._after = after
         self._url, self._headers = f"{url}/services/mlplat/v1/events", {"Authorization": f"token {token}"}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -238,7 +240,7 @@ class Watcher:
                 self._over.wait(0.2)
 
     def _read(self) -> None:
-        after = {"after": self.seen[-1]} if self.seen else {}
+        after = {"after": self.seen[-1] if self.seen else self._after}
         with httpx.stream("GET", self._url, params=after, headers=self._headers, timeout=30) as answer:
             for line in answer.iter_lines():
                 if line.startswith("data:") and "resource_id" in line and '"id"' in line:
@@ -272,7 +274,7 @@ def test_an_upgrade_and_its_rollback_lose_nothing(release: Release, alice: Clien
     password = release.secret("password", f"{NAME}-database")
     headers = {"Authorization": f"token {alice.profile.token}"}
     address = f"{release.url}/services/mlplat/v1/instances"
-    watcher = Watcher(release.url, alice.profile.token)
+    watcher = Watcher(release.url, alice.profile.token, after=alice.instances.events(alices_instance.id)[-1].id)
     caller = Caller(lambda: httpx.get(address, headers=headers, timeout=10))
     lab = release.lab(alice, alices_instance)
     with release.browser("alice") as browser, lab.kernel() as kernel:

@@ -33,7 +33,7 @@ from jupyter_mlplat.backends.base import InstanceSpec, SavedImage
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.images import KubernetesImages, save_request
-from jupyter_mlplat.errors import BackendFailure, Conflict, NotFound
+from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput, NotFound
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -115,6 +115,49 @@ async def test_what_was_changed_is_in_the_image_and_runs(
         assert not [word for word in SECRETS if f"SECRET-{word}".encode() in content]
         assert {entry.uid for entry in layer if entry.name.startswith("home/ma-user/data/")} == {1000}
     lab.remove("child")
+
+
+async def test_a_preview_says_what_is_saved_and_what_is_unticked_stays_out(
+    lab: Lab, ours: Saving, changed: InstanceSpec, tmp_path: Path
+) -> None:
+    preview = await ours.images.preview(save_spec(changed, "preview"))
+    assert ("mlplat-test", "1.5") in [(package.name, package.version) for package in preview.packages]
+    assert preview.files and preview.size > 20 << 20 and preview.removed >= 2
+    assert "home/ma-user/data" in [folder.path for folder in preview.folders]
+    secret = {each.path: each.reason for each in preview.left_out}["home/ma-user/.ssh/id_ed25519"]
+    assert "secret" in secret
+
+    spec = save_spec(changed, "part", exclude=("home/ma-user/data", f"{await site(lab, changed)}/pip"))
+    part = await ours.images.preview(spec)
+    assert part.size < preview.size - (20 << 20) and part.removed == preview.removed - 1
+    steps = [step async for step in ours.images.save(spec)]
+    saved = steps[-1]
+    assert isinstance(saved, SavedImage) and saved.packages == part.packages
+    child = await lab.start("part", image=saved.reference)
+    words = (
+        await lab.run(child, f"ls /home/ma-user; test -e {SITE}/pip && python3 -c 'import mlplat_test; print(7)'")
+    ).split()
+    assert "data" not in words and "7" in words
+    lab.remove("part")
+
+
+async def site(lab: Lab, instance: InstanceSpec) -> str:
+    return (await lab.run(instance, f"echo {SITE}")).strip().strip("/")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("home/ma-user/nothing", "nothing at"), ("{site}/ipykernel/kernelapp.py", "cannot be left out alone")],
+)
+async def test_what_cannot_be_left_out_is_said(
+    lab: Lab, ours: Saving, changed: InstanceSpec, path: str, words: str
+) -> None:
+    spec = save_spec(changed, "wrong", exclude=(path.format(site=await site(lab, changed)),))
+    with pytest.raises(InvalidInput, match=words):
+        await ours.images.preview(spec)
+    with pytest.raises(InvalidInput, match=words):
+        async for _ in ours.images.save(spec):
+            pass
 
 
 async def test_the_image_says_where_it_comes_from(ours: Saving, changed: InstanceSpec) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from guarded_registry import PASSWORD, USER, guarded_registry, pull_secret
+from instances_stage import REGISTRY
 from pydantic import SecretStr
 from save_stage import (
     BIG,
@@ -22,8 +24,8 @@ from save_stage import (
     saving,
 )
 
-from jupyter_mlplat.backends.base import InstanceSpec
-from jupyter_mlplat.errors import BackendFailure, MlplatError
+from jupyter_mlplat.backends.base import InstanceSpec, RegisteredImage, RegisterSpec
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError, NotFound
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,6 +53,36 @@ async def test_a_registry_that_restarts_and_one_that_stays_away(lab: Lab, tmp_pa
             registry.start()
             assert (await theirs.save(instance, "away")).added > 300 << 20
         lab.remove("restarted")
+
+
+async def test_an_image_of_another_registry_is_taken_over_or_told_what_it_lacks(lab: Lab, tmp_path: Path) -> None:
+    with own_registry(tmp_path / "registry") as registry, known_to_nodes(registry):
+        settings = lab.settings(f"{registry.address}/ours", registries=[f"http://{REGISTRY}"])
+        async with saving(lab, settings) as theirs:
+            spec = RegisterSpec("m-1", "alice", "vision", "1", f"{REGISTRY}/mlplat/python:dev")
+            steps = [step async for step in theirs.images.register(spec)]
+            found = steps[-1]
+            assert isinstance(found, RegisteredImage)
+            assert found.reference == f"{registry.address}/ours/registered/alice/vision@{found.digest}"
+            instance = await lab.start("registered", image=found.reference)
+            assert await lab.run(instance, "python3 -c 'print(6 * 7)'") == "42\n"
+            lab.remove("registered")
+
+            with pytest.raises(InvalidInput, match=r"no label mlplat.python.*its user is 10001"):
+                await all_of(theirs, replace(spec, name="unfit", source=f"{REGISTRY}/mlplat/platform:dev"))
+            with pytest.raises(NotFound):
+                await all_of(theirs, replace(spec, name="missing", source=f"{REGISTRY}/mlplat/nothing:1"))
+            with pytest.raises(InvalidInput, match="is not allowed"):
+                await all_of(theirs, replace(spec, source="10.96.0.1/x:1"))
+
+            assert await theirs.images.collect({found.digest}) == 0
+            assert await theirs.images.contents(found.digest)
+            assert await theirs.images.collect(set()) == found.size
+
+
+async def all_of(theirs: Saving, spec: RegisterSpec) -> None:
+    async for _ in theirs.images.register(spec):
+        pass
 
 
 def catalogue(folder: Path, lab: Lab) -> Path:

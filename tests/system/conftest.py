@@ -7,9 +7,11 @@ import httpx
 import nbformat
 import pytest
 
+from jupyter_mlplat.gateway.programs import find_programs, missing
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
+from jupyter_mlplat.testing.ssh_client import Machine
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,19 @@ def bob(platform: RunningPlatform) -> Iterator[Client]:
 def alices_instance(alice: Client) -> Instance:
     instance = alice.instances.create("alices", flavor="cpu.1u2g")
     return alice.instances.wait(instance.id)
+
+
+@pytest.fixture(scope="module")
+def laptop(alice: Client, alices_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Alice's own machine."""
+    assert find_programs(), missing()
+    return Machine(tmp_path_factory.mktemp("alices") / "ssh", alice)
+
+
+@pytest.fixture(scope="module")
+def stranger(bob: Client, alices_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Bob's machine, from which nothing of alice's is to be reached."""
+    return Machine(tmp_path_factory.mktemp("bobs") / "ssh", bob)
 
 
 @pytest.fixture

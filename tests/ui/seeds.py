@@ -7,6 +7,7 @@ from notebooks import failing, write_notebook
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.jobs.models import Job
 from jupyter_mlplat.sdk import Client
+from jupyter_mlplat.testing.ssh_client import Machine
 
 MODULE = '''"""Flowers of two species, and what tells them apart."""
 
@@ -100,6 +101,10 @@ class Team:
             file = self.folder / "object"
             file.write_bytes(b"5.1,3.5,1.4,0.2\n" * (size // 16))
             self.ada.storage.upload(file, f"obs://data/{name}")
+
+    def laptop(self) -> Machine:
+        """Ada's own machine, from which she goes into instances over SSH."""
+        return Machine(self.folder / "laptop", self.ada)
 
     def add_instances(self) -> None:
         """Beside the first: a stopped one of Ada's, a running one of Grace's."""

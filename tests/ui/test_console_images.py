@@ -4,6 +4,7 @@ import pytest
 from console_stage import PREFIX, OpenPage, Stage
 from playwright.sync_api import Page, expect
 
+from jupyter_mlplat.advisories.models import Advisory, Span
 from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.instances.models import Instance
 
@@ -82,6 +83,55 @@ def test_an_image_shows_what_changed_and_what_it_stands_on(
     expect(page.locator(".chain")).to_contain_text("python:3.11")
     page.locator("summary").filter(has_text="Layers").click()
     expect(page.get_by_role("cell", name="made in memory")).to_have_count(2)
+
+
+def test_an_image_shows_which_of_its_packages_are_known_to_be_vulnerable(
+    console: Stage, source: Instance, open_page: OpenPage
+) -> None:
+    old = Advisory(
+        id="GHSA-aaaa-bbbb-cccc",
+        package="einops",
+        summary="A crafted pattern runs code of whoever wrote it",
+        severity="HIGH",
+        aliases=["CVE-2026-1234"],
+        spans=[Span(fixed="0.8.2")],
+    )
+    with console.api("admin") as api:
+        api.put("/advisories", content=old.model_dump_json()).raise_for_status()
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_role("link", name="study:v1").click()
+    known = page.locator("#vulnerabilities")
+    expect(known.get_by_role("row").filter(has_text="einops")).to_contain_text("high")
+    expect(known.get_by_role("row").filter(has_text="einops")).to_contain_text("0.8.2")
+    expect(known).to_contain_text("CVE-2026-1234")
+    expect(known).to_contain_text("Upgrade these packages in an instance")
+    with console.api("admin") as api:
+        api.put("/advisories", content=old.model_copy(update={"spans": [Span(fixed="0.8")]}).model_dump_json())
+    page.reload()
+    expect(known).to_contain_text("None of its packages has a known vulnerability.")
+
+
+def test_an_image_of_another_registry_is_registered(console: Stage, source: Instance, open_page: OpenPage) -> None:
+    page = open_page("carol")
+    open_images(page)
+    page.get_by_role("link", name="Register an image…").click()
+    dialog = page.get_by_role("dialog", name="Register an image")
+    expect(dialog).to_contain_text("in one of these registries: registry.test")
+    dialog.get_by_label("Take it from").fill("elsewhere.test/team/vision:1.0")
+    dialog.get_by_label("Name").fill("vision")
+    dialog.get_by_label("Tag").fill("1.0")
+    dialog.get_by_label("GPU").check()
+    dialog.get_by_role("button", name="Register").click()
+    expect(dialog).to_contain_text("elsewhere.test/team/vision:1.0 is not allowed")
+    dialog.get_by_label("Take it from").fill("registry.test/team/vision:1.0")
+    dialog.get_by_role("button", name="Register").click()
+    row = page.get_by_role("row").filter(has_text="vision:1.0")
+    expect(row).to_contain_text("Registered")
+    expect(row).to_contain_text("Ready")
+    row.get_by_role("link", name="vision:1.0").click()
+    expect(page.locator("#facts")).to_contain_text("from registry.test/team/vision:1.0")
+    expect(page.locator("#facts")).to_contain_text("CPU, GPU")
 
 
 def test_sharing_says_what_others_may_do_then(console: Stage, source: Instance, open_page: OpenPage) -> None:

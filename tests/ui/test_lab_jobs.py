@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from lab_window import LabWindow
-from notebooks import failing, training
+from notebooks import failing, training, write_notebook
 from people import SignIn
 from playwright.sync_api import expect
 
 from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.sdk import Client
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -45,3 +46,30 @@ def test_a_form_says_what_is_wrong_with_a_parameter(graces_instance: Instance, s
     expect(form.get_by_role("button", name="Submit")).to_be_enabled()
     lab.page.keyboard.press("Escape")
     expect(lab.dialog).to_have_count(0)
+
+
+def test_the_log_goes_to_a_folder_of_the_storage(
+    graces_instance: Instance, grace: Client, sign_in: SignIn, tmp_path: Path
+) -> None:
+    lab = LabWindow(sign_in("grace"))
+    lab.enter(graces_instance)
+    notebook = tmp_path / "logged.ipynb"
+    write_notebook(notebook, "# A log", "words = 'to be kept'", ["print(words)"])
+    lab.upload([notebook])
+    lab.open(notebook.name)
+    form = lab.submit()
+    form.get_by_text("More: data").click()
+    where = form.get_by_label("Logs")
+    where.fill("data/logs")
+    expect(form.get_by_text("A place such as obs://bucket/folder.")).to_be_visible()
+    expect(form.get_by_role("button", name="Submit")).to_be_disabled()
+    where.fill("obs://data/logs")
+    form.get_by_role("button", name="Submit").click()
+    lab.toast("submitted").get_by_role("button", name="Open").click()
+    page = lab.page.get_by_role("tabpanel", name="logged #")  # beside it the page of another test is open again
+    expect(page.locator(".mlp-job-header .mlp-state")).to_have_text("Completed")
+    page.get_by_role("tab", name="Details").click()
+    expect(page.get_by_text("obs://data/logs")).to_be_visible()
+    kept = grace.storage.download("obs://data/logs/0.log", tmp_path / "0.log")
+    assert "to be kept" in kept.read_text()
+    grace.storage.remove("obs://data/logs/", recursive=True)

@@ -54,6 +54,7 @@ def test_all_pictures(team: Team, sign_in: SignIn, take: Take) -> None:
     team.add_instances()
     working_in_lab(LabWindow(sign_in("ada")), instance, team, take)
     console(sign_in, team, take)
+    over_ssh(sign_in("ada"), instance, team, take)
     in_the_dark(sign_in, instance, take)
     in_chinese(sign_in("ada", locale="zh-CN"), instance, take)
 
@@ -158,6 +159,18 @@ def console(sign_in: SignIn, team: Team, take: Take) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     take(page, "console-delete")
     team.ada.jobs.stop(running.id)
+
+
+def over_ssh(page: Page, instance: Instance, team: Team, take: Take) -> None:
+    with team.laptop().session(f"{instance.name}.mlplat"):
+        page.goto(f"/services/mlplat/instances/{instance.id}")
+        section = page.locator("#ssh")
+        expect(section.get_by_role("button", name="Cut off")).to_be_visible()
+        section.scroll_into_view_if_needed()
+        take(page, "console-ssh")
+    page.goto("/services/mlplat/keys")
+    expect(page.get_by_role("heading", name="The gateway")).to_be_visible()
+    take(page, "console-keys")
 
 
 def in_the_dark(sign_in: SignIn, instance: Instance, take: Take) -> None:

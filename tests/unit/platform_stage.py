@@ -32,7 +32,11 @@ from jupyter_mlplat.jobs.models import Job, JobCreate
 from jupyter_mlplat.jobs.reconcile import JobReconciler
 from jupyter_mlplat.jobs.service import JobService
 from jupyter_mlplat.reconciling.loop import Reconciler
+from jupyter_mlplat.storage.access import StorageAccess
+from jupyter_mlplat.storage.endpoint_looks import addresses_of
+from jupyter_mlplat.storage.endpoints import EndpointService
 from jupyter_mlplat.storage.service import StorageService
+from jupyter_mlplat.storage.vault import vault_of
 
 ALICE = Actor("alice", source="10.0.0.1", request_id="q-1")
 BOB = Actor("bob")
@@ -84,13 +88,17 @@ class Stage:
         images, jobs = self.images_are(self.world), self.jobs_are(self.world)
         self.flavors = FlavorService(read_catalog(), backend)
         self.storage = StorageService(self.database, self.settings)
+        self.endpoints = EndpointService(
+            self.database, self.storage, vault_of(self.settings), addresses_of(self.settings)
+        )
+        self.access = StorageAccess(self.endpoints)
         self.instances = InstanceService(self.database, backend, self.flavors, self.settings)
         self.images = ImageService(self.database, images, self.flavors)
-        self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.settings)
+        self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings)
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
         self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors)
         self.job_work = JobReconciler(
-            self.database, self.broker, jobs, images, self.flavors, self.storage, self.settings
+            self.database, self.broker, jobs, images, self.flavors, self.jobs.channels, self.settings
         )
 
     @property

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Platform:
             Route(V1 + "/bundles/{digest}", self.bundle, methods=["GET", "PUT"]),
             Route(V1 + "/jobs", self.job, methods=["POST"]),
             Route(V1 + "/instances/{id}/work", self.work, methods=["PUT"]),
+            Route(V1 + "/storage/buckets/{bucket}", self.place),
             Route(V1 + "/storage/objects", self.listing),
             Route(V1 + "/storage/objects/{key:path}", self.object, methods=["GET", "HEAD", "PUT"]),
             Route("/{path:path}", self.echo, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
@@ -169,6 +171,9 @@ class Platform:
         self.jobs.append(body)
         return JSONResponse({"id": "j-1", "number": 1, **body}, 202)
 
+    async def place(self, request: Request) -> Response:
+        return JSONResponse({"bucket": request.path_params["bucket"], "endpoint": "local"})
+
     async def listing(self, request: Request) -> Response:
         prefix, marker = request.query_params["prefix"], request.query_params.get("marker", "")
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > marker)
@@ -187,7 +192,7 @@ class Platform:
             return JSONResponse({"error_code": "MLPLAT.NOT_FOUND", "error_msg": "No object.", "request_id": "r"}, 404)
         if key.endswith("stuck.bin") and request.method == "GET":
             return StreamingResponse(self._stuck(), headers={"Content-Length": "1000000"})
-        return Response(self.objects[key])
+        return Response(self.objects[key], headers={"Last-Modified": "Sat, 28 Nov 2026 08:00:00 GMT"})
 
     async def _stuck(self) -> AsyncIterator[bytes]:
         import asyncio
@@ -257,7 +262,14 @@ def server(running_server: Server) -> Server:
 
 @pytest.fixture(scope="session")
 def running_server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder, port = tmp_path_factory.mktemp("server"), _free_port()
+    with jupyter_server(tmp_path_factory.mktemp("server"), f"http://127.0.0.1:{platform.port}{V1}") as server:
+        yield server
+
+
+@contextmanager
+def jupyter_server(folder: Path, api: str) -> Iterator[Server]:
+    """A server of ann's that speaks with the platform at `api`."""
+    port = _free_port()
     base_url = "/user/ann/i-test"
     server = Server(f"http://127.0.0.1:{port}{base_url}", port, 0, folder / "work", folder / "runtime.json", folder)
     server.work.mkdir()
@@ -268,7 +280,7 @@ def running_server(platform: Platform, tmp_path_factory: pytest.TempPathFactory)
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyter_server", f"--config={config}", f"--IdentityProvider.token={LOGIN}"]
         + [f"--ServerApp.{name}={value}" for name, value in arguments.items()],
-        env=_variables(server, platform),
+        env=_variables(server, api),
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
@@ -284,7 +296,7 @@ def running_server(platform: Platform, tmp_path_factory: pytest.TempPathFactory)
     log.join(20)
 
 
-def _variables(server: Server, platform: Platform) -> dict[str, str]:
+def _variables(server: Server, api: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "MLPLAT_"))}
     return inherited | {
         "HOME": str(server.folder),
@@ -293,7 +305,7 @@ def _variables(server: Server, platform: Platform) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(server.folder / "runtime"),
         "JUPYTERHUB_API_TOKEN": SERVER_TOKEN,
         "JUPYTERHUB_USER": "ann",
-        "MLPLAT_API": f"http://127.0.0.1:{platform.port}{V1}",
+        "MLPLAT_API": api,
         "MLPLAT_INSTANCE_ID": "i-test",
         "MLPLAT_RUNTIME": str(server.runtime_file),
         "MLPLAT_CONSOLE": "/services/mlplat/",

@@ -1,14 +1,18 @@
 """The node agent's doors, and what it makes of the runtime's answers."""
 
+import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from jupyter_mlplat.agent.journal import Journal, WrittenLayer
-from jupyter_mlplat.agent.messages import SaveRequest, split_reference
+from jupyter_mlplat.agent.layers import Meter
+from jupyter_mlplat.agent.messages import Progress, SaveRequest, split_reference
 from jupyter_mlplat.agent.powers import missing_powers
 from jupyter_mlplat.agent.runtime import check_identity, check_users, overlay_of
+from jupyter_mlplat.agent.saving import _watched
 from jupyter_mlplat.agent.signing import WINDOW, Asked, Verifier, sign
 from jupyter_mlplat.agent.wire import runtime_pb2 as wire
 from jupyter_mlplat.errors import BackendFailure, Conflict, NotAuthenticated, NotFound
@@ -151,3 +155,22 @@ def test_a_reference_in_its_parts() -> None:
 def test_the_powers_that_an_agent_lacks() -> None:
     assert missing_powers("CapEff:\t0000000000000004\n") == ["CAP_SYS_ADMIN"]
     assert missing_powers("CapEff:\t0000000000200004\n") == []
+
+
+async def test_work_is_told_of_and_ends_with_who_watches_it() -> None:
+    meter, ended = Meter("Looking", total=7), asyncio.Event()
+
+    async def work() -> str:
+        try:
+            await asyncio.sleep(0 if meter.done else 3600)
+            return "made"
+        finally:
+            ended.set()
+
+    async with aclosing(_watched(work(), meter)) as told:
+        assert await anext(told) == Progress(message="Looking", total=7)
+        await asyncio.sleep(0)  # the work begins
+    assert ended.is_set() and meter.cancelled.is_set()
+
+    meter = Meter("Looking", done=1)
+    assert [each async for each in _watched(work(), meter)][-1] == "made"

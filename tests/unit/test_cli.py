@@ -357,7 +357,11 @@ def test_leaving_a_wait_says_that_the_work_goes_on(stage: Stage) -> None:
         return Reply(pieces=pieces())
 
     stage.on("GET", f"jobs/{JOB}/logs", interrupted)
-    result = mlplat("job", "logs", "-f", "7")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # some runners of tests ignore it
+    try:
+        result = mlplat("job", "logs", "-f", "7")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == 130
     assert "Job train #7 runs on." in result.stderr
 

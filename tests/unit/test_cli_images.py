@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sdk_stage import TOKEN, Stage, image, instance, json_reply, page
@@ -123,3 +124,44 @@ def test_a_save_can_be_looked_at_first(stage: Stage) -> None:
 def test_a_save_is_given_up(stage: Stage) -> None:
     stage.on("POST", f"images/{OTHER}/cancel", json_reply(image("mine", "v2", id=OTHER, status="CREATING")))
     assert mlplat("image", "cancel", "mine:v2").stdout == "Saving mine:v2 is being given up.\n"
+
+
+def test_an_image_is_shown_with_its_known_vulnerabilities(stage: Stage) -> None:
+    known = {"package": "einops", "version": "0.8.1", "id": "GHSA-aaaa", "aliases": [], "summary": "Runs code",
+             "severity": "HIGH", "fixed": ""}  # fmt: skip
+    packages = [{"name": "einops", "version": "0.8.1"}, {"name": "six", "version": "1.17"}]
+    stage.on("GET", f"images/{ONE}", json_reply(image(packages=packages, vulnerabilities=[known])))
+    text = mlplat("image", "show", ONE).stdout
+    assert "1 of 2 packages" in text
+    assert "! einops 0.8.1: GHSA-aaaa, high, no fixed version known\n    Runs code" in text
+    stage.on("GET", f"images/{ONE}", json_reply(image(packages=packages, vulnerabilities=[])))
+    assert "no package that is known to be" in mlplat("image", "show", ONE).stdout
+
+
+def test_advisories_are_loaded_from_a_file(stage: Stage, tmp_path: Path) -> None:
+    status = {"count": 0, "loaded_at": None}
+    stage.on("GET", "advisories", json_reply(status))
+    assert "No advisories have been loaded" in mlplat("advisory", "status").stdout
+    file = tmp_path / "one.json"
+    affected = [{"package": {"ecosystem": "PyPI", "name": "Einops"}, "versions": ["0.8.1"]}]
+    file.write_text(json.dumps({"id": "GHSA-aaaa", "affected": affected}))
+    stage.on("PUT", "advisories", json_reply({"count": 1, "loaded_at": "2026-11-29T00:00:00Z"}))
+    assert "1 advisory, loaded" in mlplat("advisory", "load", str(file)).stdout
+    (sent,) = stage.requests("PUT", "advisories")
+    assert json.loads(sent.body)["package"] == "einops"
+    file.write_text("no document")
+    refused = mlplat("advisory", "load", str(file))
+    assert refused.exit_code == 1
+    assert "one.json is no document in the OSV format" in refused.stderr
+
+
+def test_an_image_of_another_registry_is_registered(stage: Stage) -> None:
+    stage.on("POST", "images", json_reply(image("vision", "1.0", id=OTHER, source="registry.test/vision:1.0"), 202))
+    argv = "image register registry.test/vision:1.0 --name vision --tag 1.0 --for gpu --for cpu --service train"
+    assert "vision:1.0 is being registered" in mlplat(*argv.split()).stdout
+    (sent,) = stage.requests("POST", "images")
+    assert json.loads(sent.body) == {
+        "name": "vision", "tag": "1.0", "source": "registry.test/vision:1.0", "description": "",
+        "resource_categories": ["GPU", "CPU"], "services": ["TRAIN"],
+    }  # fmt: skip
+    assert mlplat("image", "register", "x", "--name", "vision", "--tag", "1", "--for", "TPU").exit_code == 2

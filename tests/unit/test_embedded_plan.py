@@ -11,12 +11,14 @@ import pytest
 from jupyter_mlplat.embedded import failures, node
 from jupyter_mlplat.embedded.backoff import Backoff
 from jupyter_mlplat.embedded.folder import DataFolder
-from jupyter_mlplat.embedded.owner_settings import OwnerSettings, read_settings
+from jupyter_mlplat.embedded.owner_settings import OwnerSettings, SshSettings, read_settings
 from jupyter_mlplat.embedded.parts import Plan, full_environment, parts
 from jupyter_mlplat.embedded.ports import Ports, choose_ports
 from jupyter_mlplat.embedded.profile import point_to
 from jupyter_mlplat.embedded.secret_files import load_or_create
+from jupyter_mlplat.embedded.ssh import SWITCHED_OFF, prepare_ssh
 from jupyter_mlplat.errors import BackendFailure, Conflict, InvalidInput
+from jupyter_mlplat.gateway import programs
 from jupyter_mlplat.hub.config import DEFAULT_AUTHENTICATOR, HubSettings
 
 
@@ -59,6 +61,9 @@ def test_the_file_is_read_and_the_environment_wins(folder: DataFolder) -> None:
         ("hub = 1", "must be a table"),
         ("[platform]\nquota = 1", "no setting `quota`"),
         ("port =", "cannot be read"),
+        ('[ssh]\nlisten = "everywhere"', "no address to listen on"),
+        ("[ssh]\nport = 0", "not a port"),
+        ("[ssh]\nprot = 22", "no setting `prot` at \\[ssh\\]"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_named(folder: DataFolder, text: str, word: str) -> None:
@@ -167,3 +172,56 @@ def test_an_error_of_the_supervisor_arrives_as_it_was() -> None:
     with pytest.raises(Conflict, match="Port 1 is taken"):
         failures.raise_if_failed(failures.described(Conflict("Port 1 is taken")))
     failures.raise_if_failed({"ready": True})
+
+
+def test_a_machine_without_sshd_has_no_gateway_and_the_platform_says_why(
+    plan: Plan, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "PLACES", ())
+    monkeypatch.setenv("PATH", "/nowhere")
+    ssh, absent = prepare_ssh(folder, OwnerSettings())
+    assert ssh is None
+    assert "OpenSSH server" in absent
+    assert "apt install openssh-server libnss-wrapper" in absent
+    found = {part.name: part for part in parts(replace(plan, ssh_absent=absent))}
+    assert "gateway" not in found
+    assert found["platform"].environment["MLPLAT_SSH_ABSENT"] == absent
+    assert prepare_ssh(folder, OwnerSettings(ssh=SshSettings(enabled=False))) == (None, SWITCHED_OFF)
+
+
+def test_a_taken_port_leaves_ssh_out_and_says_why(folder: DataFolder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        ssh, absent = prepare_ssh(folder, settings_of(folder, f"[ssh]\nport = {port}"))
+        assert ssh is None
+        assert f"port {port} of 127.0.0.1" in absent
+        assert "already in use" in absent
+    assert prepare_ssh(folder, settings_of(folder, f"[ssh]\nport = {port}"))[0]
+    ssh, absent = prepare_ssh(folder, settings_of(folder, f'[ssh]\nport = {port}\nlisten = "203.0.113.1"'))
+    assert ssh is None
+    assert "203.0.113.1" in absent
+
+
+def test_the_gateway_is_a_part_whose_secret_is_on_no_command_line(plan: Plan, folder: DataFolder) -> None:
+    ssh, absent = prepare_ssh(folder, OwnerSettings())
+    assert ssh, absent
+    with_ssh = replace(plan, ssh=ssh, ports=replace(plan.ports, ssh=2222))
+    found = {part.name: part for part in parts(with_ssh)}
+    assert found["gateway"].argv[1:3] == ["-D", "-e"]
+    assert found["gateway"].environment["NSS_WRAPPER_PASSWD"] == str(folder.ssh / "passwd")
+    assert plan.secrets.gateway_token not in " ".join(found["gateway"].argv)
+    assert found["platform"].environment["MLPLAT_SSH_PORT"] == "2222"
+    assert prepare_ssh(folder, OwnerSettings())[0] == ssh, "the host key stays"
+
+
+def test_the_gateway_can_be_reached_from_other_machines(plan: Plan, folder: DataFolder) -> None:
+    text = '[ssh]\nlisten = "0.0.0.0"\nport = 2222'
+    assert settings_of(folder, text).ssh == SshSettings(True, "0.0.0.0", socket.gethostname(), 2222)  # noqa: S104
+    chosen = settings_of(folder, f'{text}\nhost = "ml.example.org"')
+    ssh, absent = prepare_ssh(folder, chosen)
+    assert ssh, absent
+    found = {part.name: part for part in parts(replace(plan, ssh=ssh, settings=chosen))}
+    assert {"Port=2222", "ListenAddress=0.0.0.0"} <= set(found["gateway"].argv)
+    environment = found["platform"].environment
+    assert (environment["MLPLAT_SSH_HOST"], environment["MLPLAT_SSH_PORT"]) == ("ml.example.org", "2222")
+    assert settings_of(folder, "", MLPLAT_SSH="0").ssh == SshSettings(enabled=False)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
 
 import jupyter_mlplat.mox as mox
 from jupyter_mlplat.errors import InvalidInput
@@ -15,6 +14,10 @@ from jupyter_mlplat.storage.engine.base import ObjectStore
 from jupyter_mlplat.storage.engine.connection import connection
 from jupyter_mlplat.storage.engine.failures import FileAndFolder
 from jupyter_mlplat.storage.object_urls import ObjectUrl
+from jupyter_mlplat.storage.transfers.carrying import Carrier
+from jupyter_mlplat.storage.transfers.folder import TransferFolder
+from jupyter_mlplat.storage.transfers.order import OnConflict, Order
+from jupyter_mlplat.testing.moto_s3 import moto_s3
 
 BUCKET = "hostile"
 KEYS = [
@@ -26,11 +29,8 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_s3() as address:
+        yield address
 
 
 @pytest.fixture
@@ -64,6 +64,22 @@ def test_large_objects_have_strange_keys_too(store: ObjectStore, tmp_path: Path)
     store.upload(tmp_path / "up", ObjectUrl(BUCKET, "a//../b"))
     store.download(ObjectUrl(BUCKET, "a//../b"), tmp_path / "down")
     assert (tmp_path / "down").read_bytes() == data
+
+
+def test_a_strange_key_hides_no_other_and_leaves_no_chosen_folder(store: ObjectStore, tmp_path: Path) -> None:
+    for key in ("in/../../x", "in//double", "in/good", "in/new\nline", "in/good/er", "in/z"):
+        s3_backends["123456789012"]["aws"].put_object(BUCKET, key, key.encode())
+    transfer = TransferFolder.make(tmp_path / "transfer", Order(f"obs://{BUCKET}/in/", "out", OnConflict.SKIP))
+    work = tmp_path / "work"
+    work.mkdir()
+    outcome = Carrier(transfer, work, lambda _: store, lambda _: None).run()
+    refused = {name.rpartition("in/")[2] for name, reason in outcome.failed if "cannot be the path" in reason}
+    assert refused == {"../../x", "/double"}
+    # good cannot be a file and a folder; and this server gives nothing whose key has a newline
+    failed = {name.rpartition("in/")[2] for name, _ in outcome.failed} - refused
+    assert failed in ({"good/er", "new\nline"}, {"good", "new\nline"})
+    assert {path.name for path in (work / "out").iterdir()} == {"good", "z"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["transfer", "work"]
 
 
 def test_a_newline_in_one_key_hides_none_of_the_others(store: ObjectStore) -> None:

@@ -19,9 +19,12 @@ class Hub(HubIdentities):
         super().__init__("http://127.0.0.1:9")
         self.answer: dict[str, object] | Exception = ALICE
         self.asked = 0
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def _ask(self, token: str) -> dict[str, object]:
         self.asked += 1
+        await self.free.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -56,6 +59,22 @@ async def test_while_the_hub_is_away_the_last_answer_holds(monkeypatch: pytest.M
         await hub.of_token("another")
     monkeypatch.setattr(identity, "GRACE_SECONDS", 0)
     with pytest.raises(BackendFailure):
+        await hub.of_token("t")
+
+
+async def test_a_hub_that_is_busy_keeps_nobody_waiting_whom_it_has_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
+    monkeypatch.setattr(identity, "BUSY_SECONDS", 0.01)
+    hub = Hub()
+    await hub.of_token("t")
+    hub.free.clear()
+    assert await hub.of_token("t") == Identity("alice")
+    newcomer = asyncio.create_task(hub.of_token("another"))
+    hub.answer = NotAuthenticated("revoked")
+    hub.free.set()
+    with pytest.raises(NotAuthenticated):
+        await newcomer
+    with pytest.raises(NotAuthenticated):
         await hub.of_token("t")
 
 

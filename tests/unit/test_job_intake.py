@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ from jupyter_mlplat.jobs.intake_routes import router
 from jupyter_mlplat.jobs.models import JobCreate, Phase
 from jupyter_mlplat.jobs.tokens import JobTokens
 from jupyter_mlplat.runner.layout import JobFolder, Spec
+from jupyter_mlplat.storage.endpoint_models import EndpointAdd
 
 SECRET = "of the tests"  # noqa: S105
 
@@ -51,7 +52,7 @@ class Place:
     def token(self) -> str:
         return JobTokens(SECRET).of(self.job_id, 1)
 
-    async def submit(self, script: str, **attempt: Any) -> None:
+    async def submit(self, script: str, urls: Sequence[str] = (), **attempt: Any) -> None:
         code = self.stage.folder / "code"
         code.mkdir()
         (code / "train.py").write_text(script)
@@ -60,12 +61,20 @@ class Place:
         await self.stage.preset()
         wanted = JobCreate(name="train", entry="train.py", bundle=packed.digest)
         self.job_id = (await self.stage.jobs.submit(ALICE, wanted)).id
+        await self.add_outputs(urls)
         spec = Spec(self.job_id, 1, "train", "python", "train.py", 1, sys.prefix, outputs=[("model", "")])
         spec.outputs[0] = ("model", str(self.pod.outputs / "model"))
         spec.inputs.extend((name, str(self.pod.inputs / name)) for name, _ in attempt.get("inputs", []))
         path = self.stage.jobs.bundles.folder.path(packed.digest)
         Attempt(1, 1, str(path), vars(spec), **attempt).save(self.kept)
         await self.phase(Phase.RUNNING)
+
+    async def add_outputs(self, urls: Sequence[str]) -> None:
+        """Channels at endpoints, such as the memory back end takes none of."""
+        async with self.stage.database.transaction() as session:
+            row = await store.get(session, self.job_id)
+            assert row
+            row.outputs = [{"name": f"out{number}", "url": url} for number, url in enumerate(urls)]
 
     async def phase(self, phase: Phase) -> None:
         async with self.stage.database.transaction() as session:
@@ -332,3 +341,23 @@ def test_outputs_stay_in_their_folder(tmp_path: Path) -> None:
 
 def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+async def test_a_job_gets_the_keys_of_its_own_buckets_alone(place: Place) -> None:
+    await place.submit("", ["obs://hers/run", "obs://gone/run"])
+    keys = {"address": "http://127.0.0.1:1", "access_key": "AK", "secret_key": "SK", "keys": "own"}
+    for name, bucket in (("one", "hers"), ("two", "other")):
+        await place.stage.endpoints.add(ALICE, EndpointAdd.model_validate(keys | {"name": name, "buckets": [bucket]}))
+    async with place.serving():
+
+        async def ask(bucket: str, token: str | None = None) -> httpx.Response:
+            return await asyncio.to_thread(place.ask, "POST", "credentials", token, json={"bucket": bucket})
+
+        given = await ask("hers")
+        assert (given.status_code, given.headers["cache-control"]) == (200, "no-store")
+        assert (given.json()["endpoint"], given.json()["secret_key"]) == ("one", "SK")
+        assert (await ask("other")).status_code == 404
+        assert "no bucket gone" in (await ask("gone")).json()["error_msg"]
+        assert (await ask("hers", JobTokens(SECRET).of(place.job_id, 2))).status_code == 401
+        await place.phase(Phase.COMPLETED)
+        assert (await ask("hers")).status_code == 401

@@ -39,7 +39,7 @@ async def ended(stage: Stage, **fields: object) -> Job:
         (Phase.PENDING, Target.STOPPED, Action.STOP),
         (Phase.RUNNING, Target.STOPPED, Action.STOP),
         (Phase.TERMINATING, Target.STOPPED, Action.STOP),
-        *((phase, target, None) for phase in FINAL for target in (Target.ENDED, Target.STOPPED)),
+        *((phase, target, None) for phase in sorted(FINAL) for target in (Target.ENDED, Target.STOPPED)),
         *((phase, Target.DELETED, Action.DELETE) for phase in Phase),
     ],
 )

@@ -50,6 +50,12 @@ async def stage(tmp_path: Path, fresh_database: FreshDatabase) -> AsyncIterator[
     await stage.database.close()
 
 
+async def test_a_job_tells_where_its_log_goes(stage: Stage) -> None:
+    job = await stage.submit(logs="obs://data/logs")
+    assert job.logs == "obs://data/logs"
+    assert (await stage.jobs.get(ALICE, job.id)).logs == "obs://data/logs"
+
+
 async def test_a_submitted_job_is_there_at_once(stage: Stage) -> None:
     job = await stage.submit(HERS, parameters={"epochs": 3, "name": "a", "fast": True, "rate": 0.1})
     assert (job.number, job.phase, job.kind, job.owner) == (1, Phase.CREATING, Kind.NOTEBOOK, "alice")

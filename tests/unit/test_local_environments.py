@@ -143,6 +143,16 @@ async def test_an_image_for_another_python_is_refused_in_words(environments, tmp
         await environments.prepare(digest)
 
 
+async def test_what_is_half_compiled_is_not_cloned(environments, digest, tmp_path):
+    await environments.prepare(digest)
+    cache = environments.trees.environment(digest) / SITE / "alpha" / "__pycache__"
+    cache.mkdir(exist_ok=True)
+    (cache / "core.cpython-311.pyc.139719404239664").write_bytes(b"half")
+    (cache / "kept.txt").write_text("kept")
+    env = await clone(environments, digest, tmp_path)
+    assert [path.name for path in (env / SITE / "alpha" / "__pycache__").iterdir()] == ["kept.txt"]
+
+
 async def test_compiled_modules_serve_every_clone(environments, digest, tmp_path):
     await environments.prepare(digest)
     compile_modules(environments.trees.folder(digest))

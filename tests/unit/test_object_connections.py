@@ -70,7 +70,7 @@ def test_where_nothing_is_known_it_is_said_what_to_set(monkeypatch: pytest.Monke
     for name in ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "MLPLAT_API"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(NotConfigured, match="S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        current.store()
+        current.store_for("data")
 
 
 def test_the_import_of_the_file_api_loads_no_library_for_objects() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from jupyter_mlplat.agent.packages import installed
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.oci.beneath import open_beneath, opened_folder
 from jupyter_mlplat.oci.layer import SourceChanged, write_layer
-from jupyter_mlplat.oci.left_out import MOUNT, NOT_A_FILE, RESERVED, SECRET, Rules
+from jupyter_mlplat.oci.left_out import EXCLUDED, MOUNT, NOT_A_FILE, RESERVED, SECRET, Rules
 from jupyter_mlplat.oci.member import Kind
 from jupyter_mlplat.oci.merged import Merged
 from jupyter_mlplat.oci.upper import Changes, Overlay, fingerprint, look, opener, split
@@ -41,8 +42,8 @@ class Container:
     def overlay(self) -> Overlay:
         return Overlay(str(self.upper), (str(self.lower),))
 
-    def look(self, *mounts: str, more: tuple[str, ...] = ()) -> Changes:
-        return look(self.overlay, Rules(mounts, more))
+    def look(self, *mounts: str, more: tuple[str, ...] = (), excluded: tuple[str, ...] = ()) -> Changes:
+        return look(self.overlay, Rules(mounts, more, excluded))
 
 
 @pytest.fixture
@@ -115,6 +116,42 @@ def test_what_is_no_file_and_what_would_remove_is_left_out(container: Container)
         (".wh.kept", RESERVED),
     }
     assert paths(changes) == []
+
+
+def test_what_is_excluded_is_as_in_the_image_below(container: Container) -> None:
+    container.run(
+        "rm kept gone; echo new > old/b; rm -r old/deep; mkdir more; echo one > more/one; echo two > more/two"
+    )
+    changes = container.look(excluded=("kept", "old/deep", "more/one"))
+    assert {(each.path, each.reason) for each in changes.left_out} == {
+        ("kept", EXCLUDED),
+        ("old/deep", EXCLUDED),
+        ("more/one", EXCLUDED),
+    }
+    assert paths(changes) == [".wh.gone", "more", "more/two", "old", "old/b"]
+    assert (changes.removed, changes.files()) == (1, [("more/two", 4), ("old/b", 4)])
+
+
+def test_a_folder_that_was_replaced_hides_what_was_in_it(container: Container) -> None:
+    container.run("rm -r old; mkdir old; rm -r home")
+    with Merged((str(container.upper), str(container.lower))) as files:
+        assert [files.hidden_by(path) for path in ("old", "old/deep/a", "home/u/file", "etc/conf", "new/x")] == [
+            None, "old", "home", None, None,
+        ]  # fmt: skip
+
+
+def test_packages_that_are_excluded_count_as_the_image_has_them(container: Container) -> None:
+    site = "opt/env/lib/python3.11/site-packages"
+    for layer, version in ((container.lower, "1"), (container.upper, "2")):
+        for name in ("one", "two"):
+            folder = layer / site / f"{name}-{version}.dist-info"
+            folder.mkdir(parents=True)
+            (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    for name in ("one", "two"):
+        os.mknod(container.upper / site / f"{name}-1.dist-info", 0o20000, 0)
+    excluded = [f"{site}/one-1.dist-info", f"/{site}/one-2.dist-info/"]
+    found = installed(container.overlay, "opt/env", excluded)
+    assert [(each.name, each.version) for each in found] == [("one", "1"), ("two", "2")]
 
 
 def test_mounts_and_the_administrators_list(container: Container) -> None:

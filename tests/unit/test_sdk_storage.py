@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sdk_stage import TOKEN, Reply, Stage, json_reply, problem
 
-from jupyter_mlplat.errors import InvalidInput, NotFound
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound
 from jupyter_mlplat.sdk import Client, Disconnected, wire
+from jupyter_mlplat.sdk.copying import Copied
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 
@@ -20,7 +21,8 @@ def listing(*objects: dict[str, object], following: str | None = None) -> Reply:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(wire, "RETRY_DELAYS", ())
     stage = Stage()
     yield stage
@@ -62,32 +64,39 @@ def test_a_file_is_uploaded_under_the_name_that_is_meant(
 ) -> None:
     (tmp_path / "a.txt").write_bytes(b"abc")
     stage.on("PUT", f"storage/objects/b/{key}", json_reply(info("b/x"), 201))
-    moved: list[int] = []
-    client.storage.copy(str(tmp_path / "a.txt"), target, moved=moved.append)
-    assert (stage.asked[0].body, stage.asked[0].headers["Content-Length"], sum(moved)) == (b"abc", "3", 3)
+    told: list[tuple[int, int]] = []
+    copied = client.storage.copy(str(tmp_path / "a.txt"), target, told=lambda *figures: told.append(figures))
+    assert (stage.asked[-1].body, stage.asked[-1].headers["Content-Length"]) == (b"abc", "3")
+    assert (copied, told[-1]) == (Copied(1, 3), (3, 3))
 
 
 def test_a_folder_goes_below_the_target(stage: Stage, client: Client, tmp_path: Path) -> None:
     (tmp_path / "d" / "sub").mkdir(parents=True)
     (tmp_path / "d" / "a").write_text("1")
     (tmp_path / "d" / "sub" / "b").write_text("22")
-    plan = client.storage.plan(str(tmp_path / "d"), "obs://b/p", recursive=True)
-    assert [(str(item.target), item.size) for item in plan] == [("obs://b/p/a", 1), ("obs://b/p/sub/b", 2)]
+    stage.on("GET", "storage/objects", listing())
+    for key in ("a", "sub/b"):
+        stage.on("PUT", f"storage/objects/b/p/{key}", json_reply(info(f"b/p/{key}"), 201))
+    assert client.storage.copy(str(tmp_path / "d"), "obs://b/p", recursive=True) == Copied(2, 3)
+    sent = {asked.path.rpartition("/b/p/")[2]: asked.body for asked in stage.asked if asked.method == "PUT"}
+    assert sent == {"a": b"1", "sub/b": b"22"}
 
 
 def test_objects_below_a_prefix_come_into_a_folder(stage: Stage, client: Client, tmp_path: Path) -> None:
     stage.on("GET", "storage/objects", listing(info("b/p/"), info("b/p/a"), info("b/p/sub/c")))
-    stage.on("GET", "storage/objects/b/p/a", Reply(body=b"aaa"))
-    stage.on("GET", "storage/objects/b/p/sub/c", Reply(body=b"ccc"))
+    for key, body in (("a", b"aaa"), ("sub/c", b"ccc")):
+        stage.on("HEAD", f"storage/objects/b/p/{key}", Reply(headers={"Content-Length": "3"}))
+        stage.on("GET", f"storage/objects/b/p/{key}", Reply(body=body))
     client.storage.copy("obs://b/p", str(tmp_path / "out"), recursive=True)
     assert (tmp_path / "out/a").read_bytes() + (tmp_path / "out/sub/c").read_bytes() == b"aaaccc"
-    assert (stage.asked[0].query["prefix"], stage.asked[0].query["recursive"]) == ("b/p/", "true")
+    asked = next(asked for asked in stage.asked if asked.path.endswith("storage/objects"))
+    assert (asked.query["prefix"], asked.query["recursive"]) == ("b/p/", "true")
 
 
 @pytest.mark.parametrize("key", ["b/p/../../evil", "b/p//etc/passwd"])
 def test_an_object_cannot_be_written_outside_the_folder(stage: Stage, client: Client, tmp_path: Path, key: str) -> None:
     stage.on("GET", "storage/objects", listing(info(key)))
-    with pytest.raises(InvalidInput, match="cannot be a file"):
+    with pytest.raises(BackendFailure, match="cannot be the path of a file"):
         client.storage.copy("obs://b/p", str(tmp_path), recursive=True)
 
 
@@ -119,12 +128,12 @@ def test_an_object_is_copied_to_another(stage: Stage, client: Client) -> None:
 @pytest.mark.parametrize(
     ("source", "target", "recursive", "error", "words"),
     [
-        ("a", "b", False, InvalidInput, "object path"),
+        ("a", "b", False, InvalidInput, "an object.s, such as obs"),
         ("{dir}", "obs://b", False, InvalidInput, "with -r"),
         ("obs://b/d/", "{dir}", False, InvalidInput, "with -r"),
         ("{dir}/no", "obs://b", False, NotFound, "no file"),
         ("{dir}/no", "obs://b", True, NotFound, "no folder"),
-        ("{dir}", "obs://b", True, NotFound, "nothing below"),
+        ("{dir}", "obs://b", True, NotFound, "nothing at"),
         ("obs://b/no", "{dir}", False, NotFound, "no object obs://b/no"),
     ],
 )

@@ -1,13 +1,13 @@
 """Asks the node agents, and believes only answers that they have proved."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from hmac import compare_digest
 
 import httpx
 from pydantic import ValidationError
 
-from jupyter_mlplat.agent.messages import SAVE_PATH, Failed, Line, Progress, Saved, SaveRequest
+from jupyter_mlplat.agent.messages import PREVIEW_PATH, SAVE_PATH, Failed, Line, Previewed, Progress, Saved, SaveRequest
 from jupyter_mlplat.agent.signing import Asked, prove, sign
 from jupyter_mlplat.backends.kubernetes.client import Cluster, Json, path_of
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
@@ -44,12 +44,28 @@ class Agents:
 
     async def save(self, node: str, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
         """Have a container saved; raises what the agent says went wrong. Given up, the agent stops as well."""
+        async with aclosing(self._ask(node, SAVE_PATH, request)) as answers:
+            async for answer in answers:
+                if not isinstance(answer, Previewed):
+                    yield answer
+
+    async def preview(self, node: str, request: SaveRequest) -> Previewed:
+        """What a save of a container would write now; raises what the agent says went wrong."""
+        async with aclosing(self._ask(node, PREVIEW_PATH, request)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Previewed):
+                    return answer
+        raise BackendFailure(f"The node agent on {node} did not say what a save would hold. Try again.")
+
+    async def _ask(
+        self, node: str, path: str, request: SaveRequest
+    ) -> AsyncGenerator[Progress | Saved | Previewed, None]:
         body = request.model_dump_json().encode()
         url = await self.url(node)
         for attempt in range(1, _AGAIN + 1):
-            header, nonce = sign(self._secret, Asked("POST", SAVE_PATH, body, node))
+            header, nonce = sign(self._secret, Asked("POST", path, body, node))
             try:
-                async with _asked(url, body, header, node) as answer:
+                async with _asked(f"{url}{path}", body, header, node) as answer:
                     async for each in self._answers(answer, nonce, node):
                         yield each
                 return
@@ -57,7 +73,9 @@ class Agents:
                 if attempt == _AGAIN:
                     raise
 
-    async def _answers(self, answer: httpx.Response, nonce: str, node: str) -> AsyncIterator[Progress | Saved]:
+    async def _answers(
+        self, answer: httpx.Response, nonce: str, node: str
+    ) -> AsyncIterator[Progress | Saved | Previewed]:
         try:
             async for text in answer.aiter_lines():
                 line = Line.model_validate_json(text)
@@ -71,7 +89,7 @@ class Agents:
                 return
         except (httpx.TransportError, ValidationError) as error:
             raise BackendFailure(f"The node agent on {node} broke off ({type(error).__name__}). Try again.") from error
-        raise BackendFailure(f"The node agent on {node} ended in the middle of the save. Try again.")
+        raise BackendFailure(f"The node agent on {node} ended in the middle. Try again.")
 
     def _check(self, line: Line, nonce: str, node: str) -> None:
         """Only an agent, asked by us with this nonce, can have said this."""
@@ -87,7 +105,7 @@ async def _asked(url: str, body: bytes, header: str, node: str) -> AsyncIterator
     try:
         async with (
             httpx.AsyncClient(timeout=timeout, trust_env=False) as client,
-            client.stream("POST", f"{url}{SAVE_PATH}", content=body, headers=headers) as answer,
+            client.stream("POST", url, content=body, headers=headers) as answer,
         ):
             if answer.status_code != 200:
                 await answer.aread()

@@ -15,6 +15,8 @@ Amounts = Mapping[str, float]
 
 GIB = 1024**3
 ENDED = ("Succeeded", "Failed")
+TAKEN = "mlplat.io/taken"
+"""A key of our own in what the watch keeps of a pod."""
 BLOCKING = ("NoSchedule", "NoExecute")
 KINDS = {Category.GPU: "GPU", Category.ASCEND: "Ascend NPU"}
 
@@ -35,10 +37,18 @@ def places(found: Iterable[Json], pods: Iterable[Json]) -> list[Place]:
     taken: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for pod in pods:
         if (node := pod["spec"].get("nodeName")) and pod["status"].get("phase") not in ENDED:
-            for name, amount in requested(pod).items():
+            for name, amount in _taken(pod).items():
                 taken[node][name] += amount
             taken[node]["pods"] += 1
     return [_place(node, taken[node["metadata"]["name"]]) for node in found if _takes_pods(node)]
+
+
+def _taken(pod: Json) -> dict[str, float]:
+    """`requested`, worked out once for each state of a pod: the watch puts another object in its place at a change."""
+    if TAKEN not in pod:
+        pod[TAKEN] = requested(pod)
+    found: dict[str, float] = pod[TAKEN]
+    return found
 
 
 def requested(pod: Json) -> dict[str, float]:

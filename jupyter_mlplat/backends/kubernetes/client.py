@@ -21,6 +21,8 @@ CORE = "/api/v1"
 BATCH = "/apis/batch/v1"
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 300
+CONNECTIONS = 24
+"""At once, watches among them. Each begins with a TLS handshake, which takes both sides longer than most requests."""
 PATCH_TYPES: Mapping[PatchKind, str] = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -178,6 +180,7 @@ async def _configuration() -> Configuration:
             f"The cluster cannot be reached: {error}. Run inside the cluster or set KUBECONFIG."
         ) from error
     found.client_side_validation = False
+    found.connection_pool_maxsize = CONNECTIONS
     return found
 
 

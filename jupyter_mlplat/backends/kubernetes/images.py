@@ -6,61 +6,51 @@ import platform
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from jupyter_mlplat.agent.messages import Progress, SaveRequest
-from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import (
+    Checkpoint,
+    Contents,
+    ImageBackend,
+    PresetImage,
+    Preview,
+    RegisteredImage,
+    RegistersImages,
+    RegisterSpec,
+    SavedImage,
+    SaveSpec,
+)
 from jupyter_mlplat.backends.kubernetes import catalog, names
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.catalog import Preset, Reference
 from jupyter_mlplat.backends.kubernetes.client import Cluster, Json, path_of
+from jupyter_mlplat.backends.kubernetes.registry_image import (
+    ARCHITECTURES,
+    MACHINES,
+    RegistryImage,
+    architectures_of,
+    blobs_of,
+    check_usable,
+    packages_of,
+)
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.errors import Conflict, InvalidInput, NotFound
-from jupyter_mlplat.images.models import Layer, Package
+from jupyter_mlplat.images.models import ImagePath
 from jupyter_mlplat.oci.child import choose_platform
 from jupyter_mlplat.oci.manifest import Manifest
 from jupyter_mlplat.oci.registry import Document, Registry
 from jupyter_mlplat.oci.registry_access import RegistryAccess
 
-PACKAGES_LABEL = "mlplat.packages"
-PYTHON_LABEL = "mlplat.python"
 IMAGE_LABEL = "mlplat.image.id"
-"""Only what the platform has saved itself carries it, and only that is ever removed."""
+"""Only what the platform has saved itself carries it; but for registered images only that is ever removed."""
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_MACHINES = {name: machine for machine, name in _ARCHITECTURES.items()}
+PLAIN = "http://"
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _OCI = "org.opencontainers.image."
 
 
-@dataclass(frozen=True)
-class _Image:
-    """An image in our registry: `digest` names it, be it an index; the rest is that of one architecture."""
-
-    digest: str
-    manifest: Manifest
-    config: Json
-    architectures: tuple[str, ...]
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers with the steps that made them; the steps that made none are passed over."""
-        history = [step for step in self.config.get("history") or [] if not step.get("empty_layer")]
-        steps = [str(step.get("created_by") or "") for step in history]
-        steps = steps if len(steps) == len(self.manifest.layers) else [""] * len(self.manifest.layers)
-        return tuple(
-            Layer(digest=layer.digest, size=layer.size, step=step)
-            for layer, step in zip(self.manifest.layers, steps, strict=True)
-        )
-
-    @property
-    def labels(self) -> dict[str, str]:
-        return dict((self.config.get("config") or {}).get("Labels") or {})
-
-
-class KubernetesImages(ImageBackend):
+class KubernetesImages(ImageBackend, RegistersImages):
     """Presets of `settings.images`; saved ones below the prefix of `settings.registry`."""
 
     def __init__(self, cluster: Cluster, settings: KubernetesSettings, agents: Agents | None = None) -> None:
@@ -74,6 +64,8 @@ class KubernetesImages(ImageBackend):
             address, settings.registry_insecure, settings.registry_ca, settings.registry_user, password
         )
         self._registry = Registry(access)
+        self._registered = f"{self._prefix}registered/"
+        self.sources = [entry.removeprefix(PLAIN) for entry in settings.registries]
         self._presets = catalog.load(settings.images)
         self._places: dict[str, str] = {}
         self._saving: set[str] = set()
@@ -126,22 +118,57 @@ class KubernetesImages(ImageBackend):
         if digest is None:
             if preset.reference == here:
                 raise NotFound(f"The registry does not have {here}. Push it there, or correct the catalogue of images.")
-            async with aclosing(self._fetch(preset, here)) as steps:
+            async with aclosing(self._fetch(preset.reference, here, insecure=preset.insecure)) as steps:
                 async for step in steps:
                     yield step
             digest = await self._registry.digest(here.repository, here.version)
         check_usable(preset.ref, await self._image(here.repository, digest or ""))
 
-    async def _fetch(self, preset: Preset, here: Reference) -> AsyncGenerator[Checkpoint, None]:
+    def check_source(self, source: str) -> None:
+        host = Reference.parse(source).host
+        if host not in self.sources:
+            allowed = ", ".join(self.sources)
+            words = f"Images may be registered from {allowed} alone." if allowed else "No registry is allowed for that."
+            raise InvalidInput(f"{host} is not allowed. {words} Ask an administrator to allow it (setting registries).")
+
+    async def register(self, spec: RegisterSpec) -> AsyncGenerator[Checkpoint | RegisteredImage, None]:
+        self.check_source(spec.source)
+        there = Reference.parse(spec.source)
+        repository = f"{self._registered}{owner_folder(spec.owner)}/{spec.name}"
+        here = Reference(self._registry.access.address, repository, spec.tag)
+        with self._held(repository):
+            async with aclosing(
+                self._fetch(there, here, insecure=f"{PLAIN}{there.host}" in self._settings.registries)
+            ) as steps:
+                async for step in steps:
+                    yield step
+            digest = await self._registry.digest(repository, spec.tag) or ""
+            image = await self._image(repository, digest)
+            try:
+                check_usable(spec.source, image)
+            except InvalidInput:
+                await self._registry.delete_manifest(repository, digest)
+                raise
+            yield RegisteredImage(
+                digest=digest,
+                size=image.manifest.size,
+                architectures=image.architectures,
+                packages=packages_of(image),
+                layers=image.layers,
+                reference=self._reference(repository, digest),
+            )
+
+    async def _fetch(
+        self, there: Reference, here: Reference, *, insecure: bool = False
+    ) -> AsyncGenerator[Checkpoint, None]:
         """Copy an image from another registry, its manifest last."""
-        there = preset.reference
-        source = Registry(RegistryAccess(there.host, preset.insecure, self._settings.registry_ca))
+        source = Registry(RegistryAccess(there.host, insecure, self._settings.registry_ca))
         try:
             yield Checkpoint(f"Copying {there}")
             document = await source.manifest(there.repository, there.version)
             entries = document.parse()["manifests"] if document.is_index else []
             parts = [await source.manifest(there.repository, entry["digest"]) for entry in entries] or [document]
-            blobs = {blob.digest: blob for part in parts for blob in _blobs(Manifest.parse(part.data))}
+            blobs = {blob.digest: blob for part in parts for blob in blobs_of(Manifest.parse(part.data))}
             total, done = sum(blob.size for blob in blobs.values()), 0
             for blob in blobs.values():
                 await self._registry.copy_blob(here.repository, blob, source, there.repository)
@@ -156,12 +183,12 @@ class KubernetesImages(ImageBackend):
     async def _put(self, repository: str, version: str, document: Document) -> None:
         await self._registry.put_manifest(repository, version, document.media_type, document.data)
 
-    async def _image(self, repository: str, version: str) -> _Image:
+    async def _image(self, repository: str, version: str) -> RegistryImage:
         top = document = await self._registry.manifest(repository, version)
         found = None
         if document.is_index:
             found = architectures_of(document.parse())
-            wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
+            wanted = ARCHITECTURES.get(platform.machine(), platform.machine())
             chosen = choose_platform(document.parse(), wanted)
             if chosen is None:
                 raise Conflict(f"The image {repository} has nothing for the architecture {wanted}.")
@@ -170,17 +197,22 @@ class KubernetesImages(ImageBackend):
         config = json.loads(await self._registry.blob(repository, manifest.config.digest))
         self._places[top.digest] = repository
         named = found or (str(config.get("architecture", "")),)
-        return _Image(top.digest, manifest, config, tuple(_MACHINES.get(each, each) for each in named))
+        return RegistryImage(top.digest, manifest, config, tuple(MACHINES.get(each, each) for each in named))
 
     async def preview(self, spec: SaveSpec) -> Preview:
-        raise Conflict(
-            "On Kubernetes what a save will hold cannot be seen beforehand yet. Mounts, secrets, caches and sessions "
-            "stay out in any case; save without a preview."
+        pod = await self._pod(spec)
+        seen = await self._agents.preview(pod["spec"]["nodeName"], save_request(spec, pod, self._prefix))
+        return Preview(
+            files=seen.files,
+            size=seen.size,
+            removed=seen.removed,
+            packages=seen.packages,
+            folders=seen.folders,
+            left_out=tuple(ImagePath(path=each.path, reason=each.reason) for each in seen.left_out),
+            left_out_count=seen.left_out_count,
         )
 
     async def save(self, spec: SaveSpec) -> AsyncGenerator[Checkpoint | SavedImage, None]:
-        if spec.exclude:
-            raise Conflict("On Kubernetes paths cannot be left out of an image yet. Save without leaving any out.")
         pod = await self._pod(spec)
         request = save_request(spec, pod, self._prefix)
         with self._held(request.repository):
@@ -222,8 +254,7 @@ class KubernetesImages(ImageBackend):
     async def contents(self, digest: str) -> Contents:
         repository = self._places.get(digest) or await self._search(digest)
         image = await self._image(repository, digest)
-        listed = json.loads(image.labels.get(PACKAGES_LABEL) or "[]")
-        return Contents(tuple(Package(name=name, version=version) for name, version in listed), image.layers)
+        return Contents(packages_of(image), image.layers)
 
     async def _search(self, digest: str) -> str:
         """The repository that has an image which this process has not seen yet."""
@@ -256,7 +287,8 @@ class KubernetesImages(ImageBackend):
         freed = 0
         for digest in {digest for digest in found.values() if digest and digest not in keep}:
             image = await self._image(repository, digest)
-            if IMAGE_LABEL in image.labels and repository not in self._saving:
+            ours = IMAGE_LABEL in image.labels or repository.startswith(self._registered)
+            if ours and repository not in self._saving:
                 await self._registry.delete_manifest(repository, digest)
                 freed += sum(layer.size for layer in image.manifest.layers if layer.digest not in needed)
         return freed
@@ -279,6 +311,7 @@ def save_request(spec: SaveSpec, pod: Json, prefix: str) -> SaveRequest:
         repository=f"{prefix}{owner_folder(instance.owner)}/{spec.name}",
         tag=spec.tag,
         author=spec.author,
+        exclude=spec.exclude,
         step=f"{spec.name}:{spec.tag}, saved from {instance.name}",
         labels={
             f"{_OCI}title": spec.name,
@@ -302,31 +335,8 @@ def owner_folder(owner: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
-def check_usable(ref: str, image: _Image) -> None:
-    """InvalidInput, in words, for an image that no instance could run."""
-    wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    found = image.config.get("architecture")
-    if found != wanted:
-        raise InvalidInput(f"The image {ref} is for {found}, the platform runs on {wanted}. Build it for {wanted}.")
-    if PYTHON_LABEL not in image.labels:
-        raise InvalidInput(
-            f"The image {ref} has no label {PYTHON_LABEL}, so it was not made for instances: it needs /opt/mlplat/lab "
-            "with JupyterLab and /opt/mlplat/env. Build it on images/python."
-        )
-
-
 def left_out_words(paths: list[str], count: int) -> str:
     """What stayed behind, in a sentence."""
     shown = ", ".join(paths[:3])
     more = f" and {count - 3} more" if count > 3 else ""
     return f"Left out of the image (mounts, secrets, sessions): {shown}{more}"
-
-
-def architectures_of(index: Json) -> tuple[str, ...]:
-    """The architectures that an index has images for; attestations, which are listed as `unknown`, are none. Pure."""
-    found = [str((entry.get("platform") or {}).get("architecture", "unknown")) for entry in index["manifests"]]
-    return tuple(dict.fromkeys(each for each in found if each != "unknown"))
-
-
-def _blobs(manifest: Manifest) -> list[Any]:
-    return [manifest.config, *manifest.layers]

@@ -27,6 +27,7 @@ from jupyter_mlplat.jobs.delivery import Attempt, Node
 from jupyter_mlplat.jobs.tokens import JobTokens
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.runner.state import State
+from jupyter_mlplat.storage.object_urls import is_object_url
 
 Json = dict[str, Any]
 
@@ -278,14 +279,15 @@ class _Waiting:
 def _prepare(folder: JobFolder, spec: JobSpec) -> None:
     """Write down what the pods will ask for. InvalidInput where an input is not there."""
     for name, source in spec.inputs:
-        if not Path(source).exists():
+        if not is_object_url(source) and not Path(source).exists():
             raise InvalidInput(f"The input {name!r} does not exist: there is nothing at its address in the storage.")
     if not spec.bundle.exists():
         raise NotFound("The files of the job are gone. Submit it again.")
     runner = vars(manifests.runner_spec(spec))
     memory = f"{spec.flavor.memory_mib / 1024:.4g} GiB"
     inputs, outputs = list(spec.inputs), list(spec.outputs)
-    Attempt(spec.attempt, spec.nodes, str(spec.bundle), runner, inputs, outputs, memory=memory).save(folder)
+    known = Attempt(spec.attempt, spec.nodes, str(spec.bundle), runner, inputs, outputs, spec.logs, memory=memory)
+    known.save(folder)
 
 
 def _has_begun(folder: JobFolder, attempt: int) -> bool:

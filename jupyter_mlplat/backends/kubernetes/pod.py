@@ -16,7 +16,7 @@ from jupyter_mlplat.backends.kubernetes.user_pod import (
     scratch_volumes,
 )
 from jupyter_mlplat.errors import InvalidInput
-from jupyter_mlplat.hub.start import LAB_FOLDERS
+from jupyter_mlplat.hub.start import LAB_FOLDERS, SSHD_VARIABLE
 
 Json = dict[str, Any]
 
@@ -82,6 +82,7 @@ def environment(spec: InstanceSpec, settings: KubernetesSettings, console: str) 
         "MLPLAT_LISTEN_PORT": str(PORT),
         "JUPYTERHUB_ROOT_DIR": WORK,
         "HOME": HOME,
+        **({SSHD_VARIABLE: str(settings.sshd_port)} if settings.sshd_port else {}),
     }
 
 

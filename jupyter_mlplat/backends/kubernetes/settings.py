@@ -25,6 +25,10 @@ class KubernetesSettings(BaseSettings):
     registry_user: str = ""
     registry_password: SecretStr = SecretStr("")
     pull_secret: str = Field(default="", description="Secret of the users' namespace with which nodes pull images")
+    registries: list[str] = Field(
+        default=[],
+        description="Registries from which people may register images: HOST[:PORT], for plain HTTP http://HOST[:PORT]",
+    )
     images: Path | None = Field(default=None, description="Catalogue of the preset images (TOML)")
 
     storage_class: str | None = Field(default=None, description="None: the default class of the cluster")
@@ -49,6 +53,8 @@ class KubernetesSettings(BaseSettings):
     category_tolerations: dict[str, list[dict[str, Any]]] = {}
     gpu_resource: str = "nvidia.com/gpu"
     ascend_resource: str = "huawei.com/ascend-1980"
+
+    sshd_port: int = Field(default=0, description="Where pods of instances answer for SSH; 0: they do not")
 
     agent_port: int = 8012
     agent_secret: SecretStr = SecretStr("")

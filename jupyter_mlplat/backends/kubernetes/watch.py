@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from jupyter_mlplat.backends.kubernetes.client import CORE, Cluster, Gone, Json, path_of
+from jupyter_mlplat.core.signals import Signals
 from jupyter_mlplat.errors import BackendFailure, MlplatError
 
 log = logging.getLogger(__name__)
@@ -15,31 +15,6 @@ log = logging.getLogger(__name__)
 FIRST_SECONDS = 20.0
 PAGE = 500
 LONGEST_DELAY = 15.0
-
-
-class Signals:
-    """Wakes those who wait for a change of something they name."""
-
-    def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-
-    def notify(self, key: str) -> None:
-        for event in self._waiting.get(key, ()):
-            event.set()
-
-    @contextmanager
-    def listen(self, *keys: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of one of `keys`; whoever waits clears it."""
-        event = asyncio.Event()
-        for key in keys:
-            self._waiting[key].add(event)
-        try:
-            yield event
-        finally:
-            for key in keys:
-                self._waiting[key].discard(event)
-                if not self._waiting[key]:
-                    del self._waiting[key]
 
 
 class Watched:

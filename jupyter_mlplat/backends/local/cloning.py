@@ -66,6 +66,10 @@ def copy_environment(source: Path, index: Snapshot, target: Path) -> None:
     _Copier(os.fspath(source), index, os.fspath(target)).copy_folder("")
 
 
+_HALF_COMPILED = re.compile(r"\.pyc\.[0-9]+$")
+"""What Python calls a compiled module until it is whole; it is renamed at any moment."""
+
+
 class _Copier:
     def __init__(self, source: str, index: Snapshot, target: str) -> None:
         self._source, self._target = source, target
@@ -78,6 +82,8 @@ class _Copier:
         with os.scandir(f"{self._source}/{folder}") as found:
             for item in found:
                 path = f"{folder}/{item.name}" if folder else item.name
+                if compiled and _HALF_COMPILED.search(item.name):
+                    continue
                 if item.is_symlink():
                     os.symlink(os.readlink(item.path), f"{self._target}/{path}")
                 elif item.is_dir():

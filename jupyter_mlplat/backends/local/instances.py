@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -18,12 +19,14 @@ from jupyter_mlplat.backends.base import (
     ServerLaunch,
     ServerState,
 )
-from jupyter_mlplat.backends.local import machine
+from jupyter_mlplat.backends.local import machine, visits
 from jupyter_mlplat.backends.local.machine import Grant, this_machine
+from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.processes import of_instance
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.flavors.models import Category, Flavor, FlavorOffer
+from jupyter_mlplat.gateway.visits import end_visit
 from jupyter_mlplat.hub.client import HubClient
 from jupyter_mlplat.instances.models import StepName
 
@@ -53,7 +56,10 @@ class LocalInstances(InstanceBackend, LiveResize):
         api: str,
         console: str,
         granting: asyncio.Lock | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
+        """`variables` are further ones of every server."""
+        self._variables = dict(variables or {})
         self._data = data_dir
         self._hub = hub
         self._environments = environments
@@ -113,6 +119,8 @@ class LocalInstances(InstanceBackend, LiveResize):
     async def stop(self, spec: InstanceSpec) -> AsyncGenerator[Checkpoint, None]:
         yield Checkpoint("Stopping JupyterLab and its kernels")
         await self._hub.stop(spec.owner, spec.instance_id)
+        for visit in await asyncio.to_thread(visits.going_on, self._data, spec.instance_id):
+            await end_visit(visit.id)
         folder = self._folder(spec.instance_id)
         await asyncio.to_thread((folder / "runtime.json").unlink, missing_ok=True)
         await asyncio.to_thread(machine.release_memory, spec.instance_id)
@@ -131,7 +139,8 @@ class LocalInstances(InstanceBackend, LiveResize):
         if server is None or (server.stopped and not server.pending):
             return Observation(ServerState.GONE, await asyncio.to_thread(self._last_words, spec.instance_id))
         state = ServerState.RUNNING if server.ready else ServerState.STARTING
-        return Observation(state, last_activity=server.last_activity)
+        visited = await asyncio.to_thread(visits.is_visited, self._data, spec.instance_id)
+        return Observation(state, last_activity=_last_activity(server.last_activity, visited=visited))
 
     def launch(self, spec: InstanceSpec) -> ServerLaunch:
         folder = self._folder(spec.instance_id)
@@ -147,6 +156,7 @@ class LocalInstances(InstanceBackend, LiveResize):
                 "MLPLAT_API": self._api,
                 "MLPLAT_CONSOLE": self._console,
                 "MLPLAT_WORK": str(folder / "work"),
+                **self._variables,
             },
             cpus=_granted_cpus(runtime),
             memory_bytes=spec.flavor.memory_mib * MIB,
@@ -202,6 +212,12 @@ def _runtime(spec: InstanceSpec, folder: Path, grant: Grant) -> dict[str, object
         "enforced": machine.enforced(spec.flavor),
         "variables": machine.variables(spec.flavor, grant),
     }
+
+
+def _last_activity(seen: datetime | None, *, visited: bool) -> datetime | None:
+    """An instance that somebody is on over SSH is in use, to the minute."""
+    minute = now().replace(second=0, microsecond=0)
+    return max(seen or minute, minute) if visited else seen
 
 
 def _granted_cpus(runtime: Path) -> list[int]:

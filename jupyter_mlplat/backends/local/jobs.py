@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError
 from jupyter_mlplat.hub.launch import inherited
 from jupyter_mlplat.jobs.bundle import Limits, unpack
+from jupyter_mlplat.jobs.tokens import JobLine
 from jupyter_mlplat.runner.layout import JobFolder, Spec
 from jupyter_mlplat.runner.state import State, write_durably
 
@@ -55,15 +57,17 @@ class LocalJobs(KeptJobs):
         granting: asyncio.Lock | None = None,
         limits: Limits | None = None,
         on: Machine | None = None,
+        line: JobLine | None = None,
     ) -> None:
         """`granting` is held while the machine is given out; whoever else does so must hold the same one.
 
-        `limits` hold for the files of a job when they are unpacked; `on` is the machine, if it is not this one.
+        `limits` hold for the files of a job when they are unpacked; `on` is the machine, if it is not this one. Over
+        `line` jobs get the keys of their channels' endpoints.
         """
         super().__init__(data_dir)
         self._environments = environments
         self._limits = limits
-        self._machine = on
+        self._machine, self._line = on, line
         self._granting = granting or asyncio.Lock()
         self._runners: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -140,7 +144,7 @@ class LocalJobs(KeptJobs):
 
     async def _launch(self, folder: JobFolder, spec: JobSpec) -> None:
         try:
-            runner = await asyncio.to_thread(_spawn, folder, spec)
+            runner = await asyncio.to_thread(_spawn, folder, spec, self._line)
         except OSError as error:
             raise BackendFailure(f"The job could not be started: {error.strerror or error}.") from error
         self._runners[spec.job_id] = runner
@@ -203,6 +207,7 @@ def _runner_spec(spec: JobSpec, folder: JobFolder, grant: Grant) -> Spec:
         variables=_variables(machine.variables(spec.flavor, grant), spec.environment),
         inputs=list(spec.inputs),
         outputs=list(spec.outputs),
+        logs_to=spec.logs,
         time_limit=spec.time_limit,
         cpus=list(grant.cpus),
         gpus=spec.flavor.gpus,
@@ -215,7 +220,7 @@ def _variables(granted: Mapping[str, str], given: Mapping[str, str]) -> dict[str
     return {**granted, **given, **devices}
 
 
-def _spawn(folder: JobFolder, spec: JobSpec) -> "subprocess.Popen[bytes]":
+def _spawn(folder: JobFolder, spec: JobSpec, line: JobLine | None) -> "subprocess.Popen[bytes]":
     """Start the runner in a session of its own, so that nothing that ends the platform reaches it."""
     folder.logs.mkdir(exist_ok=True)
     variables = {
@@ -224,16 +229,29 @@ def _spawn(folder: JobFolder, spec: JobSpec) -> "subprocess.Popen[bytes]":
         "MLPLAT_JOB_ID": spec.job_id,
         _RUNNER: str(spec.attempt),
     }
-    with folder.runner_log.open("ab") as log:
+    words = line.words(spec.job_id, spec.attempt) if line else b""
+    with folder.runner_log.open("ab") as log, _saying(words) as told:
         return subprocess.Popen(
             [sys.executable, "-m", "jupyter_mlplat.runner", str(folder.root)],
             cwd=folder.root,
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=told,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+@contextmanager
+def _saying(words: bytes) -> Iterator[int]:
+    """What gives these words to who reads it: neither a file nor a process's environment has them."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, words)
+        os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
 
 
 def _is_prepared(folder: JobFolder, attempt: int) -> bool:

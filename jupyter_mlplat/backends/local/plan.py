@@ -9,9 +9,8 @@ from jupyter_mlplat.backends.local.moving import PREFIX, Moves
 from jupyter_mlplat.backends.local.packages import Package, is_metadata, read_all
 from jupyter_mlplat.backends.local.snapshot import Changes, Entry, Snapshot, compare, same_files, take
 from jupyter_mlplat.backends.local.trees import Trees, origin_of
-from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.oci.biggest import biggest
-from jupyter_mlplat.oci.left_out import LeftOut, Rules
+from jupyter_mlplat.oci.left_out import LeftOut, Rules, nothing_there, readable
 
 COMPILED = "compiled modules, which are made anew"
 
@@ -71,7 +70,7 @@ def _check(excluded: Iterable[str], live: Snapshot, parent: Snapshot) -> None:
     for path in excluded:
         inside = path.strip("/").removeprefix(f"{PREFIX}/")
         if not any(inside in known for known in (live.entries, parent.entries, outside)):
-            raise InvalidInput(f"There is nothing at {readable(path)} to leave out. Write it as the preview does.")
+            raise nothing_there(path)
 
 
 def look_again(source: Source, before: Plan) -> bool:
@@ -98,11 +97,6 @@ def summary(trees: Trees, source: Source, plan: Plan) -> dict[str, Any]:
         "left_out": sorted(left_out, reverse=True)[:SHOWN],
         "left_out_count": len(left_out),
     }
-
-
-def readable(path: str) -> str:
-    """A path as text that can be sent: names of files need not be UTF-8."""
-    return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def packages(trees: Trees, source: Source, plan: Plan) -> tuple[Package, ...]:

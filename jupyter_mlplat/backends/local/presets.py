@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import tempfile
 import tomllib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
@@ -16,6 +17,7 @@ from typing import Any
 import uv
 
 import jupyter_mlplat
+from jupyter_mlplat.backends.local import moxing
 from jupyter_mlplat.backends.retirement import retirement
 from jupyter_mlplat.environments.interpreter import MACHINE, OS, PYTHON, base_python
 from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
@@ -45,6 +47,9 @@ class Preset:
     without: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     services: tuple[str, ...] = (Service.NOTEBOOK, Service.TRAIN)
+    moxing: bool = False
+    """Whether `import moxing` is to work in it."""
+
     retires_on: date | None = None
     instead: str = ""
 
@@ -81,6 +86,7 @@ def _preset(entry: dict[str, Any], folder: Path) -> Preset:
         without=tuple(entry.get("without", ())),
         system=tuple(entry.get("system", ())),
         services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
+        moxing=entry.get("moxing", False),
         retires_on=retires_on,
         instead=instead,
     )
@@ -116,13 +122,19 @@ async def build(preset: Preset, environment: Path) -> AsyncGenerator[str, None]:
     ]
     if preset.constraints:
         options += ["--constraints", str(preset.constraints)]
-    for command in (venv, [*install, *options, "--requirements", str(preset.requirements)]):
-        async with aclosing(_run(command, preset)) as lines:
-            async for line in lines:
-                yield line
+    with tempfile.TemporaryDirectory(prefix="mlplat-wheel-") as folder:
+        wanted = ["--requirements", str(preset.requirements)]
+        if preset.moxing:
+            wanted.append(str(await asyncio.to_thread(moxing.build, Path(folder))))
+        for command in (venv, [*install, *options, *wanted]):
+            async with aclosing(_run(command, preset)) as lines:
+                async for line in lines:
+                    yield line
     # uv's own, for one uv at a time.
     (environment / ".lock").unlink(missing_ok=True)
     await asyncio.to_thread(_leave_out, environment, preset.without)
+    if preset.moxing:
+        await asyncio.to_thread(moxing.slim, environment)
 
 
 def _leave_out(environment: Path, patterns: Iterable[str]) -> None:

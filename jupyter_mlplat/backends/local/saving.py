@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_mlplat.backends.local.moving import PREFIX
 from jupyter_mlplat.backends.local.packages import Package
-from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages, readable
+from jupyter_mlplat.backends.local.plan import Plan, look_again, make_plan, packages
 from jupyter_mlplat.backends.local.snapshot import LEADS_OUT, members, take
 from jupyter_mlplat.backends.local.trees import Trees
 from jupyter_mlplat.environments import interpreter
@@ -19,6 +19,7 @@ from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.oci.disk import no_space_in_words
 from jupyter_mlplat.oci.layer import SourceChanged, write_layer
 from jupyter_mlplat.oci.layout import Ingest, Layout
+from jupyter_mlplat.oci.left_out import readable
 from jupyter_mlplat.oci.manifest import CONFIG, LAYER, MANIFEST, Descriptor, ImageConfig, Manifest
 
 PACKAGES_LABEL = "mlplat.packages"

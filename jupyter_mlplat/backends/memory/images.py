@@ -10,11 +10,14 @@ from jupyter_mlplat.backends.base import (
     ImageBackend,
     PresetImage,
     Preview,
+    RegisteredImage,
+    RegistersImages,
+    RegisterSpec,
     SavedImage,
     SaveSpec,
 )
 from jupyter_mlplat.backends.memory.world import World, digest_of
-from jupyter_mlplat.errors import BackendFailure, NoSpace, NotFound
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, NoSpace, NotFound
 from jupyter_mlplat.images.models import Folder, ImagePath, Layer, Package
 from jupyter_mlplat.instances.models import StepName
 from jupyter_mlplat.oci.left_out import EXCLUDED
@@ -22,7 +25,7 @@ from jupyter_mlplat.oci.left_out import EXCLUDED
 LAYER_BYTES = 1000
 
 
-class MemoryImages(ImageBackend):
+class MemoryImages(ImageBackend, RegistersImages):
     """Two presets that have to be built, and saves of what `world.installed` says."""
 
     edition: tuple[str, ...] = ()
@@ -50,6 +53,22 @@ class MemoryImages(ImageBackend):
             self.world.prepared.add(digest_or_name)
             self.world.blobs[digest_of(digest_or_name, *self.edition)] = [Package(name="pip", version="25.0")]
         await self.world.reach("image:prepared")
+
+    sources = ("registry.test",)
+
+    def check_source(self, source: str) -> None:
+        if not source.startswith("registry.test/"):
+            raise InvalidInput(f"{source} is not allowed. Images may be registered from registry.test alone.")
+
+    async def register(self, spec: RegisterSpec) -> AsyncGenerator[Checkpoint | RegisteredImage, None]:
+        digest = digest_of(spec.source)
+        with self._pinned(digest):
+            yield Checkpoint(f"Copying {spec.source}", done=LAYER_BYTES // 2, total=LAYER_BYTES)
+            await self.world.reach("register:copied")
+            if "without-jupyter" in spec.source:
+                raise InvalidInput(f"The image {spec.source} cannot be used: it has no Jupyter.")
+            packages = self.world.blobs[digest] = [Package(name="pip", version="25.0")]
+            yield RegisteredImage(digest, LAYER_BYTES, ("x86_64",), tuple(packages), self._layers(digest), spec.source)
 
     async def preview(self, spec: SaveSpec) -> Preview:
         added = self._added(spec)

@@ -11,12 +11,20 @@ const UNITS = [
 ];
 
 export function relative(seconds) {
+  return inUnits(seconds, -1) ?? say('just now');
+}
+
+/** For what lies ahead. `relative` takes a moment there for the present, since the clocks of two machines differ. */
+function ahead(seconds) {
+  return inUnits(seconds, 1) ?? RELATIVE.format(1, 'minute');
+}
+
+function inUnits(seconds, direction) {
   for (const [unit, length] of UNITS) {
     if (seconds >= length) {
-      return RELATIVE.format(-Math.floor(seconds / length), unit);
+      return RELATIVE.format(direction * Math.floor(seconds / length), unit);
     }
   }
-  return say('just now');
 }
 
 export function duration(seconds) {
@@ -40,7 +48,8 @@ export function duration(seconds) {
 export function tick(root = document) {
   for (const time of root.querySelectorAll('time[datetime]')) {
     const at = new Date(time.dateTime);
-    setText(time, relative((Date.now() - at) / 1000));
+    const past = (Date.now() - at) / 1000;
+    setText(time, 'ahead' in time.dataset ? ahead(-past) : relative(past));
     time.title = EXACT.format(at);
   }
   for (const span of root.querySelectorAll('[data-since]')) {

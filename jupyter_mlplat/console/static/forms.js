@@ -11,8 +11,9 @@ function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
     const chosen = field.type !== 'radio' || field.checked;
-    if (field.dataset.type === 'unticked') {
-      body[field.name] = [...(body[field.name] ?? []), ...(field.checked ? [] : [field.value])];
+    if (['ticked', 'unticked'].includes(field.dataset.type)) {
+      const counts = field.checked === (field.dataset.type === 'ticked');
+      body[field.name] = [...(body[field.name] ?? []), ...(counts ? [field.value] : [])];
     } else if (field.name && !field.disabled && chosen && (field.value || 'keepEmpty' in field.dataset)) {
       body[field.name] = valueOf(field);
       if (field.dataset.sets) {
@@ -26,6 +27,9 @@ function bodyOf(form) {
 function valueOf(field) {
   if (field.dataset.type === 'boolean') {
     return field.value === 'true';
+  }
+  if (field.dataset.type === 'words') {
+    return field.value.split(/[\s,]+/).filter(Boolean);
   }
   return field.dataset.type === 'tags' ? tagsOf(field.value) : field.value;
 }
@@ -46,6 +50,8 @@ function proceed(form, made) {
   const next = form.dataset.next;
   if (next.startsWith('page:')) {
     location.assign(base + next.slice('page:'.length).replace('{id}', made.id));
+  } else if (next === 'show') {
+    showOnce(form, made);
   } else if (inDialog(form)) {
     closeDialog();
     refresh();
@@ -54,6 +60,21 @@ function proceed(form, made) {
   } else {
     refresh();
   }
+}
+
+/** Show in the form what is in this answer and nowhere else; what was asked before it goes. */
+function showOnce(form, made) {
+  for (const place of form.querySelectorAll('[data-once]')) {
+    place.textContent = made[place.dataset.once];
+  }
+  for (const button of form.querySelectorAll('[data-copy-once]')) {
+    button.dataset.copy = made[button.dataset.copyOnce];
+  }
+  form.querySelector('[data-before]').hidden = true;
+  form.querySelector('[data-after]').hidden = false;
+  form.querySelector('[data-submit]').hidden = true;
+  form.querySelector('[data-close]').textContent = say('Close');
+  refresh();
 }
 
 async function submit(form) {

@@ -1,16 +1,18 @@
 """What every object store can do, from any thread. Sizes and offsets are bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
-from jupyter_mlplat.storage.engine.failures import NoSuchObject
+from jupyter_mlplat.storage.engine.failures import NoSuchObject, NoVersions, StoreError
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 LISTED = 1000
+VERSIONS = 100
 PIECE = 8 << 20
 
 
@@ -22,6 +24,27 @@ class ObjectFacts:
     size: int
     modified_at: datetime | None
     tag: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of an object; a `deletion` is the moment in which it was deleted."""
+
+    id: str
+    modified_at: datetime | None
+    size: int
+    is_latest: bool
+    is_deletion: bool
+
+
+@dataclass(frozen=True)
+class Gone:
+    """An object that was deleted where versions are kept: `version` is its last state, of `size` bytes."""
+
+    key: str
+    size: int
+    version: str
+    deleted_at: datetime
 
 
 @dataclass(frozen=True)
@@ -46,11 +69,37 @@ class Upload(ABC):
     def abort(self) -> None: ...
 
 
+class PartedUploads(ABC):
+    """Uploads in parts, numbered from 1, that go on in another process by their id. All parts but the last have one
+    size, at least 5 MiB; nobody sees the object before `finish`."""
+
+    @abstractmethod
+    def begin(self, url: ObjectUrl) -> str:
+        """The id of a new upload."""
+
+    @abstractmethod
+    def send(self, url: ObjectUrl, upload_id: str, number: int, data: bytes) -> str:
+        """One part; its tag, which `finish` wants. NoSuchUpload where the upload is over."""
+
+    @abstractmethod
+    def finish(self, url: ObjectUrl, upload_id: str, tags: Mapping[int, str]) -> None:
+        """Put the parts together. NoSuchUpload where the upload is over."""
+
+    @abstractmethod
+    def give_up(self, url: ObjectUrl, upload_id: str) -> None:
+        """Nothing of it stays; one that is over already is no error."""
+
+
 class ObjectStore(ABC):
     """Raises what `failures` draws: NoSuchObject, NoSuchBucket, Refused, StoreUnreachable."""
 
     keeps_folders = True
     """Whether an object whose key ends with / can stand for an empty folder."""
+
+    @property
+    def parts(self) -> PartedUploads | None:
+        """Where large objects can be written in parts that outlive a process."""
+        return None
 
     @abstractmethod
     def buckets(self) -> list[str]: ...
@@ -74,6 +123,10 @@ class ObjectStore(ABC):
     def read(self, url: ObjectUrl, start: int = 0, end: int | None = None) -> bytes:
         """The bytes from `start` up to `end`, which may be beyond the last one."""
 
+    def stream(self, url: ObjectUrl, start: int, end: int, tag: str = "") -> Iterator[bytes]:
+        """The same in pieces as they arrive; Changed where the object's tag is another one, as far as that is seen."""
+        yield self.read(url, start, end)
+
     @abstractmethod
     def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
         """One object in one piece; with `create` ObjectExists where there is one."""
@@ -83,7 +136,8 @@ class ObjectStore(ABC):
         """Write an object of unknown size; with `keep` behind what is there."""
 
     @abstractmethod
-    def upload(self, path: Path, url: ObjectUrl) -> None: ...
+    def upload(self, path: Path, url: ObjectUrl, moved: Callable[[int], None] = lambda _: None) -> None:
+        """A file to one object that appears whole; `moved` hears of bytes that have gone."""
 
     @abstractmethod
     def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:
@@ -96,6 +150,35 @@ class ObjectStore(ABC):
     @abstractmethod
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         """Those that are not there count as deleted."""
+
+    def remove(self, url: ObjectUrl) -> None:
+        """One object. NoSuchObject where there is none."""
+        self.head(url)
+        self.delete(url.bucket, [url.key])
+
+    def delete_below(self, folder: ObjectUrl) -> int:
+        """All objects below a folder; how many those were."""
+        deleted, keys = 0, (one.key for one in self.below(folder))
+        while some := list(islice(keys, LISTED)):
+            self.delete(folder.bucket, some)
+            deleted += len(some)
+        return deleted
+
+    def link(self, url: ObjectUrl, seconds: int) -> tuple[str, datetime]:
+        """An address from which anybody can get the object, and when it ends; no later than the keys do."""
+        raise StoreError(f"A link to {url} cannot be made: its store gives none. Copy the object to an S3 endpoint.")
+
+    def versions(self, url: ObjectUrl) -> list[Version]:
+        """The newest VERSIONS of an object, the latest first."""
+        raise NoVersions(f"The store of {url} keeps no versions.")
+
+    def gone(self, folder: ObjectUrl) -> Iterator[Gone]:
+        """The deleted objects below a folder, in the order of their keys."""
+        raise NoVersions(f"The store of {folder} keeps no versions.")
+
+    def restore(self, url: ObjectUrl, version: str) -> None:
+        """Make a version the latest one again; those after it stay."""
+        raise NoVersions(f"The store of {url} keeps no versions.")
 
     def pages(self, url: ObjectUrl, *, flat: bool) -> Iterator[ListedPage]:
         after: str | None = None
@@ -145,3 +228,15 @@ def writing(store: ObjectStore, url: ObjectUrl, *, keep: bool = False) -> Iterat
         upload.abort()
         raise
     upload.finish()
+
+
+def copy_between(
+    here: ObjectStore, source: ObjectUrl, there: ObjectStore, target: ObjectUrl, facts: ObjectFacts | None = None
+) -> None:
+    """One object: inside its store, else over this machine, a few MiB at a time."""
+    if here is there:
+        here.copy(source, target, facts)
+        return
+    with writing(there, target) as upload:
+        for piece in here.pieces(source):
+            upload.write(piece)

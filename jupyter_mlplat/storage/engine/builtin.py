@@ -5,9 +5,8 @@ folders, so an empty folder cannot be kept, and no part of a key may be empty, `
 """
 
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO
@@ -21,12 +20,11 @@ from jupyter_mlplat.errors import (
     NotAuthenticated,
     NotFound,
 )
-from jupyter_mlplat.sdk.profile import Profile
-from jupyter_mlplat.sdk.wire import Wire
+from jupyter_mlplat.sdk.wire import Wire, Wires
 from jupyter_mlplat.storage.engine import failures
 from jupyter_mlplat.storage.engine.base import LISTED, ListedPage, ObjectFacts, ObjectStore, Upload
 from jupyter_mlplat.storage.engine.landing import landing, put_all
-from jupyter_mlplat.storage.models import Endpoint, Listing, ObjectInfo
+from jupyter_mlplat.storage.models import Deleted, Endpoint, Listing, ObjectInfo
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 CHUNK = 1 << 20
@@ -46,41 +44,38 @@ class BuiltinStore(ObjectStore):
 
     keeps_folders = False
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
-        self._of_thread = threading.local()
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
 
     @property
     def _wire(self) -> Wire:
-        if not hasattr(self._of_thread, "wire"):
-            self._of_thread.wire = Wire(self._profile)
-        wire: Wire = self._of_thread.wire
-        return wire
+        return self._wires.here
 
     def buckets(self) -> list[str]:
-        with _as_store_errors():
+        with as_store_errors():
             return self._wire.call("GET", "/storage/endpoints", list[Endpoint])[0].buckets
 
     def make_bucket(self, bucket: str) -> None:
-        with _as_store_errors():
+        with as_store_errors():
             self._wire.send("PUT", f"/storage/buckets/{ObjectUrl(bucket).path.rstrip('/')}")
 
     def remove_bucket(self, bucket: str) -> None:
-        with _as_store_errors():
+        with as_store_errors():
             self._wire.send("DELETE", f"/storage/buckets/{ObjectUrl(bucket).path.rstrip('/')}")
 
     def head(self, url: ObjectUrl) -> ObjectFacts:
         try:
-            with _as_store_errors():
+            with as_store_errors():
                 headers = self._wire.send("HEAD", _path(url)).headers
         except failures.NoSuchObject as error:
             raise failures.NoSuchObject(f"There is no object {url}.") from error
-        modified = parsedate_to_datetime(headers["last-modified"])
-        return ObjectFacts(url.key, int(headers["content-length"]), modified)
+        modified = headers.get("last-modified")
+        when = parsedate_to_datetime(modified) if modified else None
+        return ObjectFacts(url.key, int(headers["content-length"]), when)
 
     def page(self, url: ObjectUrl, *, flat: bool, after: str | None = None, limit: int = LISTED) -> ListedPage:
         asked = {"prefix": url.prefix, "recursive": flat, "limit": limit, "marker": after}
-        with _as_store_errors():
+        with as_store_errors():
             listing = self._wire.call("GET", "/storage/objects", Listing, params=asked)
         start = len(url.bucket) + 1
         objects = [_facts(info, start) for info in listing.objects if not info.is_prefix]
@@ -91,7 +86,7 @@ class BuiltinStore(ObjectStore):
             return b""
         last = "" if end is None else end - 1
         headers = {"Range": f"bytes={start}-{last}"} if start or end is not None else {}
-        with _as_store_errors(), self._wire.stream("GET", _path(url), headers=headers) as answer:
+        with as_store_errors(), self._wire.stream("GET", _path(url), headers=headers) as answer:
             return answer.read()
 
     def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
@@ -102,35 +97,44 @@ class BuiltinStore(ObjectStore):
     def begin(self, url: ObjectUrl, *, keep: bool = False) -> Upload:
         return _Spooled(self, url, self.pieces(url) if keep and self.is_object(url) else iter(()))
 
-    def upload(self, path: Path, url: ObjectUrl) -> None:
+    def upload(self, path: Path, url: ObjectUrl, moved: Callable[[int], None] = lambda _: None) -> None:
         with path.open("rb") as file:
-            self.put_file(url, file, path.stat().st_size)
+            self.put_file(url, file, path.stat().st_size, moved)
 
-    def put_file(self, url: ObjectUrl, file: IO[bytes], size: int) -> None:
-        self._put(url, iter(lambda: file.read(CHUNK), b""), size)
+    def put_file(
+        self, url: ObjectUrl, file: IO[bytes], size: int, moved: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._put(url, _told(file, moved), size)
 
     def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:
-        with _as_store_errors(), self._wire.stream("GET", _path(url)) as answer, landing(path) as descriptor:
+        with as_store_errors(), self._wire.stream("GET", _path(url)) as answer, landing(path) as descriptor:
             offset = 0
             for piece in answer.iter_bytes(CHUNK):
                 put_all(descriptor, piece, offset)
                 offset += len(piece)
 
     def copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts | None = None) -> None:
-        with _as_store_errors(), self._wire.stream("GET", _path(source)) as answer:
+        with as_store_errors(), self._wire.stream("GET", _path(source)) as answer:
             self._put(target, answer.iter_bytes(CHUNK), int(answer.headers["content-length"]))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         for key in keys:
-            try:
-                with _as_store_errors():
-                    self._wire.send("DELETE", _path(ObjectUrl(bucket, key)))
-            except failures.NoSuchObject:
-                continue
+            with suppress(failures.NoSuchObject):
+                self.remove(ObjectUrl(bucket, key))
+
+    def remove(self, url: ObjectUrl) -> None:
+        """In one request."""
+        with as_store_errors():
+            self._wire.send("DELETE", _path(url))
+
+    def delete_below(self, folder: ObjectUrl) -> int:
+        """In one request."""
+        with as_store_errors():
+            return self._wire.call("DELETE", _path(folder.folder), Deleted, params={"recursive": True}).deleted
 
     def _put(self, url: ObjectUrl, pieces: Iterator[bytes], size: int) -> None:
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        with _as_store_errors():
+        with as_store_errors():
             self._wire.send("PUT", _path(url), content=pieces, headers=headers)
 
 
@@ -156,6 +160,12 @@ class _Spooled(Upload):
         self._file.close()
 
 
+def _told(file: IO[bytes], moved: Callable[[int], None]) -> Iterator[bytes]:
+    while piece := file.read(CHUNK):
+        yield piece
+        moved(len(piece))
+
+
 def _path(url: ObjectUrl) -> str:
     return f"/storage/objects/{url.path}"
 
@@ -166,7 +176,8 @@ def _facts(info: ObjectInfo, start: int) -> ObjectFacts:
 
 
 @contextmanager
-def _as_store_errors() -> Iterator[None]:
+def as_store_errors() -> Iterator[None]:
+    """The platform's refusals as errors of stores."""
     try:
         yield
     except failures.StoreError:

@@ -1,11 +1,13 @@
 """Which S3 endpoint to talk to, and with which keys: from the environment, or as given."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from jupyter_mlplat.storage.engine.addresses import Addresses, is_host
 from jupyter_mlplat.storage.engine.failures import NotConfigured
 
 REGION = "us-east-1"
@@ -21,11 +23,27 @@ CERTIFICATES = ("AWS_CA_BUNDLE",)
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What requests are signed with, until `expires_at`."""
+
+    access: str
+    secret: str = field(repr=False)
+    token: str | None = field(repr=False)
+    expires_at: datetime
+
+
+Renew = Callable[[], Keys]
+"""The keys that are good now."""
+
+
+@dataclass(frozen=True)
 class Connection:
     """`endpoint` is a URL; `verify` whether certificates are checked, `authorities` a file of one's own ones (PEM).
 
     `path_style`: the bucket is part of the path (MinIO, versitygw), not of the host's name (OBS, AWS). `timeout` is
-    seconds without a byte, `retries` how often a request is sent again.
+    seconds without a byte, `retries` how often a request is sent again. `name` is that of an endpoint of the platform,
+    whose keys `renew` tells; without it the keys here are good for ever. `addresses` bound
+    what a user chose.
     """
 
     endpoint: str
@@ -38,6 +56,9 @@ class Connection:
     authorities: str | None = None
     timeout: float = 60
     retries: int = 4
+    name: str = ""
+    renew: Renew | None = field(default=None, repr=False, compare=False)
+    addresses: Addresses | None = field(default=None, repr=False)
 
 
 def known_connection(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Connection | None:
@@ -102,10 +123,18 @@ def connection(
 def endpoint_url(server: str, port: int | None, *, secure: bool) -> str:
     """`obs.cn-north-4.myhuaweicloud.com`, `10.0.0.1:9000` or a URL as a URL without a path."""
     parts = urlsplit(server if "://" in server else f"{'https' if secure else 'http'}://{server}")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+    if not _is_endpoint(parts):
         raise NotConfigured(f"{server!r} is no address of an S3 endpoint. It looks like https://s3.example.org:9000.")
     place = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{place}" if port is None or parts.port else f"{parts.scheme}://{place}:{port}"
+
+
+def _is_endpoint(parts: SplitResult) -> bool:
+    try:
+        known = is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        return False
+    return known and parts.scheme in ("http", "https") and not (parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def region_of(endpoint: str) -> str:

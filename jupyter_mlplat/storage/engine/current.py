@@ -1,22 +1,29 @@
-"""The object store that obs:// and s3:// mean in this process.
+"""The object stores that obs:// and s3:// mean in this process.
 
-What `use` was given comes first, then the S3 keys of the environment, then, inside an instance, the built-in store of
-its owner.
+What `use` was given comes first, then the S3 keys of the environment, then, inside an instance, the storage of its
+owner: the built-in store, and the endpoints that the platform knows.
 """
+
+from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.storage.engine.base import ObjectStore
 from jupyter_mlplat.storage.engine.connection import Connection, known_connection
 from jupyter_mlplat.storage.engine.failures import NotConfigured
+from jupyter_mlplat.storage.engine.opening import opened
+
+if TYPE_CHECKING:
+    from jupyter_mlplat.sdk.profile import Profile
+    from jupyter_mlplat.storage.engine.places import Places
 
 _lock = threading.Lock()
 _given: dict[str, Any] = {}
-_opened: dict[object, ObjectStore] = {}
+_opened: dict[Connection, ObjectStore] = {}
+_places: dict[Profile, Places] = {}
 NOTHING = (
     "No object store is known here. Set S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "or call mox.file.set_auth(ak=…, sk=…, server=…)."
@@ -35,43 +42,38 @@ def forget() -> None:
         _given.clear()
 
 
-def store() -> ObjectStore:
-    """The store in force. NotConfigured says what to set where there is none."""
+def store_for(bucket: str) -> ObjectStore:
+    """The store that has a bucket. NotConfigured says what to set where no store is known."""
     connection = known_connection(_given)
-    if connection is not None:
-        return store_of(connection)
-    if os.environ.get("MLPLAT_API") and os.environ.get("MLPLAT_INSTANCE_ID"):
-        return _builtin(os.environ)
-    raise NotConfigured(NOTHING)
+    return store_of(connection) if connection is not None else places().store_for(bucket)
+
+
+def buckets() -> list[str]:
+    """Of all that `store_for` knows."""
+    connection = known_connection(_given)
+    return store_of(connection).buckets() if connection is not None else places().buckets()
 
 
 def store_of(connection: Connection) -> ObjectStore:
     """The store of an S3 connection; the same one for the same connection."""
     with _lock:
         if connection not in _opened:
-            _opened[connection] = _s3(connection)
+            _opened[connection] = opened(connection)
         return _opened[connection]
 
 
-def _s3(connection: Connection) -> ObjectStore:
-    try:
-        from jupyter_mlplat.storage.engine.s3 import S3Store
-    except ImportError as error:
-        raise NotConfigured(
-            f'{error.name} is missing. Install it with pip install "jupyter-mlplat[storage]".'
-        ) from error
-    return S3Store(connection)
-
-
-def _builtin(environ: Mapping[str, str]) -> ObjectStore:
+def places() -> Places:
+    """The storage of the owner of this instance, whatever keys the environment has."""
+    if not (os.environ.get("MLPLAT_API") and os.environ.get("MLPLAT_INSTANCE_ID")):
+        raise NotConfigured(NOTHING)
     from jupyter_mlplat.sdk.profile import load_profile
-    from jupyter_mlplat.storage.engine.builtin import BuiltinStore
+    from jupyter_mlplat.storage.engine.places import Places
 
     try:
-        profile = load_profile(environ)
+        profile = load_profile()
     except MlplatError as error:
         raise NotConfigured(error.message) from error
     with _lock:
-        if profile not in _opened:
-            _opened[profile] = BuiltinStore(profile)
-        return _opened[profile]
+        if profile not in _places:
+            _places[profile] = Places(profile)
+        return _places[profile]

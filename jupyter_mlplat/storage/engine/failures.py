@@ -2,12 +2,14 @@
 
 StoreError (MlplatError, OSError)
 ├── NoSuchObject        NotFound, FileNotFoundError
-│   └── NoSuchBucket
+│   ├── NoSuchBucket
+│   └── NoSuchUpload                                     an upload in parts that is over, or was given up
 ├── Refused             NotAllowed, PermissionError      wrong or expired keys, rights that are missing
 ├── ObjectExists        AlreadyExists, FileExistsError
 ├── IsAFolder           Conflict, IsADirectoryError
 ├── FileAndFolder       Conflict                         one name cannot be both in a folder of this machine
 ├── Changed             Conflict                         the object was replaced while it was read
+├── NoVersions          Conflict                         the store keeps none
 ├── StoreUnreachable    BackendFailure, ConnectionError
 └── NotConfigured       InvalidInput                     nothing says which store, or with which keys
 """
@@ -46,6 +48,10 @@ class NoSuchBucket(NoSuchObject):
     pass
 
 
+class NoSuchUpload(NoSuchObject):
+    pass
+
+
 class Refused(StoreError, NotAllowed, PermissionError):
     number = errno.EACCES
 
@@ -64,6 +70,10 @@ class FileAndFolder(StoreError, Conflict):
 
 class Changed(StoreError, Conflict):
     number = errno.ESTALE
+
+
+class NoVersions(StoreError, Conflict):
+    number = errno.ENOTSUP
 
 
 class StoreUnreachable(StoreError, BackendFailure, ConnectionError):

@@ -54,8 +54,14 @@ def fill(path: Path, size: int, read: Reader) -> None:
         if offset != end:
             raise EOFError(f"{path.name} was cut short while it was copied. Try again.")
 
-    with landing(path) as descriptor, ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(one, start) for start in range(0, size, STEP)]
+    with landing(path) as descriptor:
+        in_parallel(one, ((start,) for start in range(0, size, STEP)))
+
+
+def in_parallel(do: Callable[..., None], work: Iterable[tuple[int, ...]]) -> None:
+    """`do` each, a few at a time; after the first failure nothing more is begun, and it is raised."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = [pool.submit(do, *one) for one in work]
         try:
             for future in running:
                 future.result()

@@ -1,17 +1,20 @@
 """An S3 endpoint as an object store: obstore where it is fast, boto3 where it is exact."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import BoundedSemaphore
 
-from jupyter_mlplat.storage.engine.base import LISTED, ListedPage, ObjectFacts, ObjectStore, Upload
+from jupyter_mlplat.core.clock import now
+from jupyter_mlplat.storage.engine.base import LISTED, Gone, ListedPage, ObjectFacts, ObjectStore, Upload, Version
 from jupyter_mlplat.storage.engine.connection import Connection
 from jupyter_mlplat.storage.engine.failures import NoSuchBucket, NoSuchObject, Refused, StoreError
 from jupyter_mlplat.storage.engine.landing import fill, landing, put_all
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
 from jupyter_mlplat.storage.engine.s3_fast import FastClient, can_name
+from jupyter_mlplat.storage.engine.s3_parts import S3Parts
 from jupyter_mlplat.storage.engine.s3_upload import LEAST_PART, S3Upload
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
@@ -34,6 +37,10 @@ class S3Store(ObjectStore):
     def _exact(self) -> ExactClient:
         return ExactClient(self.connection)
 
+    @property
+    def parts(self) -> S3Parts:
+        return S3Parts(self._exact)
+
     def _client(self, url: ObjectUrl) -> FastClient | ExactClient:
         return self._fast if can_name(url.key) else self._exact
 
@@ -52,7 +59,7 @@ class S3Store(ObjectStore):
         except NoSuchBucket:
             raise
         except (NoSuchObject, Refused):
-            self._exact.check_bucket(url.bucket)
+            self._exact.check_bucket(url)
             raise
 
     def page(self, url: ObjectUrl, *, flat: bool, after: str | None = None, limit: int = LISTED) -> ListedPage:
@@ -62,6 +69,9 @@ class S3Store(ObjectStore):
         if end is not None and end <= start:
             return b""
         return bytes(self._client(url).read(url, start, end))
+
+    def stream(self, url: ObjectUrl, start: int, end: int, tag: str = "") -> Iterator[bytes]:
+        return self._client(url).pieces(url, start, end, tag)
 
     def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
         self._client(url).write(url, data, create=create)
@@ -75,13 +85,14 @@ class S3Store(ObjectStore):
             return S3Upload(self._exact, url, self.write, old=old)
         return S3Upload(self._exact, url, self.write, head=self.read(url) if old is not None else b"")
 
-    def upload(self, path: Path, url: ObjectUrl) -> None:
+    def upload(self, path: Path, url: ObjectUrl, moved: Callable[[int], None] = lambda _: None) -> None:
         size = path.stat().st_size
         if size < LARGE:
             self.write(url, path.read_bytes())
-            return
-        with self._large:
-            self._client(url).upload(path, url, size)
+        else:
+            with self._large:
+                self._client(url).upload(path, url, size)
+        moved(size)
 
     def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:
         known = facts or self.head(url)
@@ -101,3 +112,23 @@ class S3Store(ObjectStore):
 
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         self._exact.delete(bucket, keys)
+
+    def versions(self, url: ObjectUrl) -> list[Version]:
+        return self._exact.versions(url)
+
+    def gone(self, folder: ObjectUrl) -> Iterator[Gone]:
+        return self._exact.gone(folder)
+
+    def restore(self, url: ObjectUrl, version: str) -> None:
+        known = next((one for one in self.versions(url) if one.id == version and not one.is_deletion), None)
+        if known is None:
+            raise NoSuchObject(f"There is no such version of {url}.")
+        self._exact.copy(url, url, known.size, version)
+
+    def link(self, url: ObjectUrl, seconds: int) -> tuple[str, datetime]:
+        self.head(url)
+        ends = now() + timedelta(seconds=seconds)
+        keys = self.connection.renew() if self.connection.renew else None
+        if keys and keys.token:
+            ends = min(ends, keys.expires_at)
+        return self._exact.link(url, int((ends - now()).total_seconds())), ends

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 
-from jupyter_mlplat.storage.engine.base import ListedPage, ObjectFacts
-from jupyter_mlplat.storage.engine.connection import REGION, Connection
+from jupyter_mlplat.storage.engine.base import VERSIONS, Gone, ListedPage, ObjectFacts, Version
+from jupyter_mlplat.storage.engine.connection import REGION, Connection, Renew
 from jupyter_mlplat.storage.engine.failures import Refused, StoreError
+from jupyter_mlplat.storage.engine.s3_bounds import bounded
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
@@ -28,12 +32,13 @@ class ExactClient:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.s3 = _client(connection)
+        with in_words(connection, ObjectUrl("")):
+            self.s3 = bounded(_client(connection), connection)
         self._known: set[str] = set()
 
     def buckets(self) -> list[str]:
         with in_words(self.connection, ObjectUrl("")):
-            return [bucket["Name"] for bucket in self.s3.list_buckets().get("Buckets", [])]
+            return [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]]
 
     def make_bucket(self, bucket: str) -> None:
         region = self.connection.region
@@ -46,10 +51,13 @@ class ExactClient:
         with in_words(self.connection, ObjectUrl(bucket)):
             self.s3.delete_bucket(Bucket=bucket)
 
-    def check_bucket(self, bucket: str) -> None:
-        """What is wrong with a bucket or the keys, which the answer to a HEAD has no room for."""
-        if bucket not in self._known:
-            self.page(ObjectUrl(bucket), flat=True, after=None, limit=1)
+    def check_bucket(self, url: ObjectUrl) -> None:
+        """What is wrong with a bucket or the keys, which the answer to a HEAD has no room for.
+
+        The object's own key is looked for: keys may be limited to what begins so.
+        """
+        if url.bucket not in self._known:
+            self.page(url, flat=True, after=None, limit=1)
 
     def page(self, url: ObjectUrl, *, flat: bool, after: str | None, limit: int) -> ListedPage:
         asked: dict[str, Any] = {"Bucket": url.bucket, "Prefix": url.key, "MaxKeys": limit}
@@ -59,10 +67,11 @@ class ExactClient:
             asked["ContinuationToken"] = after
         with in_words(self.connection, url):
             answer = self.s3.list_objects_v2(**asked)
+            more = answer["IsTruncated"]
         self._known.add(url.bucket)
         objects = [_facts(one["Key"], one["Size"], one) for one in answer.get("Contents", [])]
         folders = [one["Prefix"] for one in answer.get("CommonPrefixes", [])]
-        return ListedPage(objects, folders, answer.get("NextContinuationToken") if answer["IsTruncated"] else None)
+        return ListedPage(objects, folders, answer.get("NextContinuationToken") if more else None)
 
     def head(self, url: ObjectUrl) -> ObjectFacts:
         with in_words(self.connection, url):
@@ -93,9 +102,30 @@ class ExactClient:
         with in_words(self.connection, url):
             self.s3.upload_file(str(path), url.bucket, url.key)
 
-    def copy(self, source: ObjectUrl, target: ObjectUrl, size: int) -> None:
+    def versions(self, url: ObjectUrl) -> list[Version]:
+        """Of this key, which comes before the longer ones that begin with it; the latest first."""
+        with in_words(self.connection, url):
+            answer = self.s3.list_object_versions(Bucket=url.bucket, Prefix=url.key, MaxKeys=VERSIONS)
+        kinds = [(one, False) for one in answer.get("Versions", [])]
+        kinds += [(one, True) for one in answer.get("DeleteMarkers", [])]
+        found = [_version(one, is_deletion) for one, is_deletion in kinds if one["Key"] == url.key]
+        return sorted(found, key=lambda one: (one.is_latest, one.modified_at), reverse=True)
+
+    def gone(self, folder: ObjectUrl) -> Iterator[Gone]:
+        """A page of versions is asked for when the one before has been used up."""
+        deleted: dict[str, datetime] = {}
+        with in_words(self.connection, folder):
+            pages = self.s3.get_paginator("list_object_versions")
+            for page in pages.paginate(Bucket=folder.bucket, Prefix=folder.key):
+                markers = (one for one in page.get("DeleteMarkers", []) if one["IsLatest"])
+                deleted |= {one["Key"]: one["LastModified"] for one in markers}
+                for one in page.get("Versions", []):  # those of a key come newest first
+                    if one["Key"] in deleted:
+                        yield Gone(one["Key"], one["Size"], one["VersionId"], deleted.pop(one["Key"]))
+
+    def copy(self, source: ObjectUrl, target: ObjectUrl, size: int, version: str = "") -> None:
         """Inside the endpoint; in parts above the size that one request may copy."""
-        origin = {"Bucket": source.bucket, "Key": source.key}
+        origin = {"Bucket": source.bucket, "Key": source.key} | ({"VersionId": version} if version else {})
         with in_words(self.connection, source):
             if size <= COPY_AT_ONCE:
                 self.s3.copy_object(CopySource=origin, Bucket=target.bucket, Key=target.key)
@@ -122,6 +152,10 @@ class ExactClient:
             url = ObjectUrl(bucket, first.get("Key", ""))
             raise kind(f"{len(failed)} objects could not be deleted, such as {url}: {first.get('Message', '')}")
 
+    def link(self, url: ObjectUrl, seconds: int) -> str:
+        asked = {"Bucket": url.bucket, "Key": url.key}
+        return str(self.s3.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
+
 
 def _client(connection: Connection) -> Any:
     style = "path" if connection.path_style else "virtual"
@@ -136,16 +170,38 @@ def _client(connection: Connection) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client(
+    return _session(connection).client(
         "s3",
         endpoint_url=connection.endpoint,
-        aws_access_key_id=connection.access_key,
-        aws_secret_access_key=connection.secret_key,
-        aws_session_token=connection.token,
         region_name=connection.region,
         verify=(connection.authorities or True) if connection.verify else False,
         config=settings,
     )
+
+
+def _session(connection: Connection) -> Any:
+    if connection.renew is None:
+        return boto3.session.Session(connection.access_key, connection.secret_key, connection.token)
+    session = botocore.session.Session()
+    session._credentials = _renewing(connection.renew)  # botocore has no other place for credentials that are renewed
+    return boto3.session.Session(botocore_session=session)
+
+
+def _renewing(renew: Renew) -> Any:
+    def keys() -> dict[str, Any]:
+        good = renew()
+        return {
+            "access_key": good.access,
+            "secret_key": good.secret,
+            "token": good.token,
+            "expiry_time": good.expires_at.isoformat(),
+        }
+
+    return RefreshableCredentials.create_from_metadata(keys(), keys, "mlplat")
+
+
+def _version(one: dict[str, Any], is_deletion: bool) -> Version:
+    return Version(one["VersionId"], one["LastModified"], one.get("Size", 0), one["IsLatest"], is_deletion)
 
 
 def _facts(key: str, size: int, answer: dict[str, Any]) -> ObjectFacts:

@@ -13,18 +13,20 @@ import obstore
 from obstore.store import S3Store
 
 from jupyter_mlplat.storage.engine.base import ObjectFacts
-from jupyter_mlplat.storage.engine.connection import Connection
+from jupyter_mlplat.storage.engine.connection import Connection, Renew
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 if TYPE_CHECKING:
     from obstore import GetOptions
-    from obstore.store import ClientConfig, S3Config
+    from obstore.store import ClientConfig, S3Config, S3Credential, S3CredentialProvider
 
 PARTS_AT_ONCE = 5
 LEAST_PART = 16 << 20
 MOST_PARTS = 9_000
-PIECE = 1 << 20
+PIECE = 128 << 10
+"""Larger ones come in fresh memory each, and cost the kernel twice the time."""
+
 _UNNAMEABLE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f]")
 
 
@@ -80,6 +82,7 @@ class FastClient:
             bucket,
             config=_config(self._connection, bucket),
             client_options=_client_options(self._connection),
+            credential_provider=_renewing(self._connection.renew) if self._connection.renew else None,
             retry_config={
                 "max_retries": self._connection.retries,
                 "retry_timeout": timedelta(seconds=self._connection.timeout * 2),
@@ -90,14 +93,27 @@ class FastClient:
 def _config(connection: Connection, bucket: str) -> S3Config:
     config: S3Config = {
         "endpoint": _endpoint(connection, bucket),
-        "access_key_id": connection.access_key,
-        "secret_access_key": connection.secret_key,
         "region": connection.region,
         "virtual_hosted_style_request": not connection.path_style,
     }
-    if connection.token:
-        config["session_token"] = connection.token
+    if connection.renew is None:
+        config["access_key_id"], config["secret_access_key"] = connection.access_key, connection.secret_key
+        if connection.token:
+            config["session_token"] = connection.token
     return config
+
+
+def _renewing(renew: Renew) -> S3CredentialProvider:
+    def keys() -> S3Credential:
+        good = renew()
+        return {
+            "access_key_id": good.access,
+            "secret_access_key": good.secret,
+            "token": good.token,
+            "expires_at": good.expires_at,
+        }
+
+    return keys
 
 
 def _endpoint(connection: Connection, bucket: str) -> str:

@@ -1,5 +1,7 @@
 import type * as nbformat from '@jupyterlab/nbformat';
 import type * as models from './models';
+import type * as objects from './objects';
+import { LARGE, uploadInParts } from './parts';
 import type { Transport } from './transport';
 
 const JOBS_SHOWN = 200;
@@ -131,37 +133,113 @@ export class Client {
     return this.transport.fetch(url, { signal: abort });
   }
 
-  endpoints(): Promise<models.IEndpoint[]> {
+  endpoints(): Promise<objects.IEndpoint[]> {
     return this.transport.get('v1/storage/endpoints');
   }
 
-  objects(prefix: string, marker?: string, recursive = false): Promise<models.IListing> {
-    return this.transport.get('v1/storage/objects', { prefix, marker, recursive, limit: recursive ? 1000 : 200 });
+  /** Those that an endpoint has now. */
+  async buckets(endpoint: string): Promise<string[]> {
+    return (await this.transport.get<{ buckets: string[] }>('objects/buckets', { endpoint })).buckets;
   }
 
-  uploadObject(key: string, file: Blob, progress: (done: number) => void, abort: AbortSignal): Promise<void> {
-    return this.transport.upload(`v1/storage/objects/${encode(key)}`, file, progress, abort);
+  /** One page of what is in a folder (BUCKET/FOLDER/) of an endpoint; with `search` of what begins so. */
+  objects(path: string, endpoint: string, search: string, after?: string): Promise<objects.IListing> {
+    return this.transport.get('objects', { path, endpoint, search, after });
   }
 
-  deleteObject(key: string): Promise<{ deleted: number }> {
-    return this.transport.send('DELETE', `v1/storage/objects/${encode(key)}`);
+  objectFacts(path: string, endpoint: string): Promise<objects.IObject> {
+    return this.transport.get('objects/facts', { path, endpoint });
   }
 
-  /** Delete every object whose key begins with `prefix`. */
-  deleteObjects(prefix: string): Promise<{ deleted: number }> {
-    return this.transport.send('DELETE', `v1/storage/objects/${encode(prefix)}`, undefined, { recursive: true });
+  countObjects(path: string, endpoint: string): Promise<objects.IObjectCount> {
+    return this.transport.get('objects/count', { path, endpoint });
   }
 
-  objectLink(key: string): string {
-    return this.transport.link(`v1/storage/objects/${encode(key)}`);
+  /** At most the first `size` bytes of an object. */
+  async objectStart(path: string, endpoint: string, size: number): Promise<Blob> {
+    const url = this.transport.url('objects/content', { path, endpoint, end: size });
+    return (await this.transport.fetch(url)).blob();
   }
 
-  createBucket(name: string): Promise<unknown> {
-    return this.transport.send('PUT', `v1/storage/buckets/${encodeURIComponent(name)}`);
+  /** The bytes from `start` up to `end`. */
+  async objectRange(path: string, endpoint: string, start: number, end: number): Promise<ArrayBuffer> {
+    const url = this.transport.url('objects/content', { path, endpoint, start, end });
+    return (await this.transport.fetch(url)).arrayBuffer();
   }
 
-  deleteBucket(name: string): Promise<unknown> {
-    return this.transport.send('DELETE', `v1/storage/buckets/${encodeURIComponent(name)}`);
+  async objectVersions(path: string, endpoint: string): Promise<objects.IObjectVersion[]> {
+    const query = { path, endpoint };
+    return (await this.transport.get<{ versions: objects.IObjectVersion[] }>('objects/versions', query)).versions;
+  }
+
+  /** What was deleted below a folder; `more` where that is not all. */
+  goneObjects(path: string, endpoint: string): Promise<{ objects: objects.IGoneObject[]; more: boolean }> {
+    return this.transport.get('objects/gone', { path, endpoint });
+  }
+
+  /** Make a version the latest one again. */
+  restoreObject(path: string, endpoint: string, version: string): Promise<unknown> {
+    return this.transport.send('POST', 'objects/versions', { version }, { path, endpoint });
+  }
+
+  copyObject(copy: objects.IObjectCopy): Promise<{ copied: number }> {
+    return this.transport.send('POST', 'objects/copy', copy);
+  }
+
+  /** An address from which anybody can get the object for so many seconds. */
+  linkObject(path: string, endpoint: string, seconds: number): Promise<objects.IObjectLink> {
+    return this.transport.send('POST', 'objects/link', { seconds }, { path, endpoint });
+  }
+
+  /** To the endpoint that its bucket is at: to the platform's own store, or through the server of this instance. */
+  async uploadObject(key: string, file: File, progress: (done: number) => void, abort: AbortSignal): Promise<void> {
+    const bucket = encodeURIComponent(key.split('/')[0] ?? '');
+    const { endpoint } = await this.transport.get<objects.IBucketPlace>(`v1/storage/buckets/${bucket}`);
+    if (endpoint !== 'local' && file.size >= LARGE) {
+      const upload = { transport: this.transport, file, path: key, endpoint, progress, abort };
+      return uploadInParts(upload);
+    }
+    const url =
+      endpoint === 'local'
+        ? this.transport.url(`v1/storage/objects/${encode(key)}`)
+        : this.transport.url('objects/content', { path: key, endpoint });
+    return this.transport.upload(url, file, progress, abort);
+  }
+
+  /** Write a small object anew. */
+  async writeObject(path: string, content: Blob): Promise<void> {
+    const headers = { 'Content-Type': 'application/octet-stream' };
+    await this.transport.fetch(this.transport.url('objects/content', { path }), {
+      method: 'PUT',
+      body: content,
+      headers
+    });
+  }
+
+  /** Let nothing stay of an upload in parts. */
+  async giveUpUpload(key: string): Promise<void> {
+    const bucket = encodeURIComponent(key.split('/')[0] ?? '');
+    const { endpoint } = await this.transport.get<objects.IBucketPlace>(`v1/storage/buckets/${bucket}`);
+    if (endpoint !== 'local') {
+      await this.transport.send('DELETE', 'objects/upload', undefined, { path: key, endpoint });
+    }
+  }
+
+  /** An object, or a folder (it ends with /) with all that is below it. */
+  deleteObjects(path: string, endpoint: string): Promise<{ deleted: number }> {
+    return this.transport.send('DELETE', 'objects', undefined, { path, endpoint });
+  }
+
+  objectLink(path: string, endpoint: string): string {
+    return this.transport.link('objects/content', { path, endpoint });
+  }
+
+  createBucket(name: string, endpoint: string): Promise<unknown> {
+    return this.transport.send('PUT', 'objects/bucket', undefined, { path: name, endpoint });
+  }
+
+  deleteBucket(name: string, endpoint: string): Promise<unknown> {
+    return this.transport.send('DELETE', 'objects/bucket', undefined, { path: name, endpoint });
   }
 
   transfers(): Promise<models.ITransfer[]> {
@@ -172,9 +250,39 @@ export class Client {
     return this.transport.send('POST', 'transfers', { source, target });
   }
 
+  pauseTransfer(id: string): Promise<models.ITransfer> {
+    return this.transport.send('PATCH', `transfers/${id}`, { state: 'paused' });
+  }
+
+  /** Go on with a copy that is paused or has failed, or that asks: then with the answer. */
+  resumeTransfer(id: string, onConflict: models.OnConflict | null): Promise<models.ITransfer> {
+    return this.transport.send('PATCH', `transfers/${id}`, { state: 'queued', on_conflict: onConflict });
+  }
+
   cancelTransfer(id: string): Promise<unknown> {
     return this.transport.send('DELETE', `transfers/${id}`);
   }
+
+  sshGateway(): Promise<models.ISshGateway> {
+    return this.transport.get('v1/ssh/gateway');
+  }
+
+  sshKeys(): Promise<models.ISshKey[]> {
+    return this.transport.get('v1/ssh/keys');
+  }
+
+  sshHost(instanceId: string): Promise<models.ISshHost> {
+    return this.transport.get(`v1/instances/${instanceId}/ssh`);
+  }
+
+  sshSessions(instanceId: string): Promise<models.ISshSession[]> {
+    return this.transport.get(`v1/instances/${instanceId}/ssh/sessions`);
+  }
+
+  cutSshSession(instanceId: string, session: string): Promise<void> {
+    return this.transport.send('DELETE', `v1/instances/${instanceId}/ssh/sessions/${session}`);
+  }
+
   environments(): Promise<models.IEnvironments> {
     return this.transport.get('environments');
   }

@@ -219,6 +219,7 @@ export interface IJob {
   environment: Record<string, string>;
   inputs: IChannel[];
   outputs: IChannel[];
+  logs: string | null;
   retries: number;
   attempt: number;
   exit_code: number | null;
@@ -274,25 +275,9 @@ export interface ISubmit {
   environment: Record<string, string>;
   inputs: IChannel[];
   outputs: IChannel[];
+  /** The folder that the log is sent to as well. */
+  logs: string | null;
   retries: number;
-}
-
-export interface IEndpoint {
-  name: string;
-  provider: string;
-  buckets: string[];
-}
-
-export interface IObject {
-  key: string;
-  size: number;
-  modified_at: Moment | null;
-  is_prefix: boolean;
-}
-
-export interface IListing {
-  objects: IObject[];
-  next: string | null;
 }
 
 /** A copy between the work folder and object storage, done by the server. */
@@ -300,11 +285,23 @@ export interface ITransfer {
   id: string;
   source: string;
   target: string;
-  state: 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
+  state: 'queued' | 'running' | 'paused' | 'asking' | 'completed' | 'failed' | 'cancelled';
   done: number;
   total: number;
+  files: number;
+  files_total: number;
+  /** Bytes a second, lately; 0 where that is not known. */
+  speed: number;
+  /** How many targets are there already, while the copy asks what to do with them. */
+  conflicts: number;
+  /** Why it waits or failed. */
   message: string;
+  /** Files that could not be copied, each with the reason. */
+  problems: [string, string][];
 }
+
+/** What to do with targets that are there already. */
+export type OnConflict = 'overwrite' | 'skip' | 'rename';
 
 /** An environment inside the instance; `size` in bytes, `kernel` empty where it has none. */
 export interface IEnvironment {
@@ -345,3 +342,32 @@ export interface IEnvironments {
 }
 
 export const FINAL_PHASES: ReadonlySet<Phase> = new Set(['Failed', 'Completed', 'Terminated', 'Abnormal']);
+
+/** Where the SSH gateway is; where there is none, `absent` says why. */
+export interface ISshGateway {
+  host: string;
+  port: number;
+  host_key: string;
+  fingerprint: string;
+  absent: string;
+}
+
+export interface ISshKey {
+  id: string;
+  comment: string;
+  fingerprint: string;
+}
+
+export interface ISshHost {
+  instance_id: string;
+  instance_name: string;
+  folder: string;
+}
+
+export interface ISshSession {
+  id: string;
+  key_id: string;
+  key_comment: string;
+  address: string;
+  since: Moment;
+}

@@ -39,7 +39,7 @@ export class Transport {
   }
 
   /** An address that the browser itself follows, such as a download: it cannot send our headers. */
-  link(path: string, query: Record<string, number> = {}): string {
+  link(path: string, query: Record<string, string | number> = {}): string {
     const xsrf = /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1];
     const token = this.settings.token || undefined;
     return this.url(path, { ...query, _xsrf: xsrf, token });
@@ -72,7 +72,7 @@ export class Transport {
     method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
-    query: Record<string, boolean> = {}
+    query: Record<string, string | boolean> = {}
   ): Promise<T> {
     const init: RequestInit = { method };
     if (body !== undefined) {
@@ -85,10 +85,10 @@ export class Transport {
   }
 
   /** Send a file with progress; `abort` ends it. */
-  upload(path: string, file: Blob, progress: (done: number) => void, abort: AbortSignal): Promise<void> {
+  upload(url: string, file: Blob, progress: (done: number) => void, abort: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      request.open('PUT', this.url(path));
+      request.open('PUT', url);
       this._authorise(request);
       request.setRequestHeader('Content-Type', 'application/octet-stream');
       request.upload.onprogress = event => progress(event.loaded);

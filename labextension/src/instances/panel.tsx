@@ -7,6 +7,8 @@ import { ImageMarks } from '../images/marks';
 import { SavesInProgress } from '../images/progress';
 import type { EnvironmentsModel } from '../environments/model';
 import { EnvironmentsSection } from '../environments/section';
+import type { SshModel } from '../ssh/model';
+import { SshSection } from '../ssh/section';
 import { CommandIDs } from '../tokens';
 import { useLoaded, useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox, Trouble, Waiting } from '../ui/feedback';
@@ -22,6 +24,7 @@ export interface IInstancePanelProps {
   model: InstanceModel;
   images: ImagesModel;
   environments: EnvironmentsModel;
+  ssh: SshModel;
   commands: CommandRegistry;
   widget: ViewWidget;
 }
@@ -86,6 +89,7 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
           {trans.__('Save image…')}
         </button>
       </section>
+      <SshSection model={props.ssh} instance={instance} inSight={inSight} />
       <Events model={props.model} />
       <Foot commands={commands} instance={instance} />
     </>

@@ -8,6 +8,7 @@ import { ViewWidget } from '../ui/panel';
 import { instanceIcon } from '../ui/icons';
 import { EnvironmentsModel } from '../environments/model';
 import type { ImagesModel } from '../images/model';
+import { SshModel } from '../ssh/model';
 import { leaveWithInstance } from './away';
 import type { IDesk } from './documents';
 import { InstanceModel } from './model';
@@ -45,8 +46,9 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
     const desk: IDesk = { app, documents, shell, restorer, state, window };
     leaveWithInstance(platform, model, desk);
     const environments = new EnvironmentsModel(platform, app.serviceManager.kernelspecs);
+    const ssh = new SshModel(platform);
     const panel = new ViewWidget(platform, widget =>
-      React.createElement(InstancePanel, { model, images, environments, commands: app.commands, widget })
+      React.createElement(InstancePanel, { model, images, environments, ssh, commands: app.commands, widget })
     );
     panel.id = 'mlplat-instance';
     panel.title.icon = instanceIcon;

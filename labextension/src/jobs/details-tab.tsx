@@ -40,6 +40,7 @@ function Given({ job }: { job: IJob }): JSX.Element {
       <Pairs title={trans.__('Parameters')} pairs={job.parameters} />
       <Pairs title={trans.__('Inputs')} pairs={channels(job.inputs)} copy />
       <Pairs title={trans.__('Outputs')} pairs={channels(job.outputs)} copy />
+      <Pairs title={trans.__('Logs')} pairs={job.logs ? { [trans.__('Folder')]: job.logs } : {}} copy />
       <Pairs title={trans.__('Environment variables')} pairs={job.environment} />
       <Pairs
         title={trans.__('Run')}

@@ -16,6 +16,8 @@ export interface IDraft {
   parameters: Record<string, string | boolean>;
   inputs: IChannel[];
   outputs: IChannel[];
+  /** Where the log goes as well; empty for nowhere. */
+  logs: string;
   environment: INamed[];
   retries: string;
 }
@@ -39,6 +41,7 @@ export function draftOf(path: string, preview: ISubmitPreview, imageId: string, 
     parameters: Object.fromEntries(simple.map(one => [one.name, textOf(one)])),
     inputs: [],
     outputs: [],
+    logs: '',
     environment: [],
     retries: '0'
   };
@@ -81,6 +84,7 @@ export function invalidFields(draft: IDraft, preview: ISubmitPreview): Set<strin
       check(`${kind}:${index}`, isBlank(channel) || (CHANNEL.test(channel.name) && URL.test(channel.url)));
     });
   }
+  check('logs', draft.logs === '' || URL.test(draft.logs));
   draft.environment.forEach((variable, index) => {
     check(`environment:${index}`, isBlank(variable) || CHANNEL.test(variable.name));
   });
@@ -109,6 +113,7 @@ export function submission(draft: IDraft, preview: ISubmitPreview): ISubmit {
     ),
     inputs: draft.inputs.filter(row => !isBlank(row)),
     outputs: draft.outputs.filter(row => !isBlank(row)),
+    logs: draft.logs || null,
     retries: Number(draft.retries)
   };
 }

@@ -6,7 +6,7 @@ import { useTrans } from '../ui/context';
 import { flavorLabel, formatBytes } from '../ui/format';
 import { said } from '../ui/said';
 import { invalidFields, type IDraft } from './draft';
-import { ChannelRows, VariableRows } from './submit-more';
+import { ChannelRows, LogsField, VariableRows } from './submit-more';
 import { ParameterFields } from './submit-parameters';
 import type { ISubmitChoices } from './submit';
 
@@ -166,8 +166,9 @@ function More(props: IEditProps): JSX.Element {
           {...props}
           kind="outputs"
           title={trans.__('Outputs')}
-          hint={trans.__('copied to the storage when the job ends')}
+          hint={trans.__('sent to the storage while the job runs, and at its end')}
         />
+        <LogsField {...props} />
         <VariableRows {...props} />
         <div className="mlp-fields-row">
           <label className="mlp-field mlp-grow">

@@ -28,6 +28,27 @@ export function ChannelRows({ kind, title, hint, draft, invalid, set }: IChannel
   );
 }
 
+/** Where the log goes besides the job's own page. */
+export function LogsField({ draft, invalid, set }: IEditProps): JSX.Element {
+  const trans = useTrans();
+  const wrong = invalid.has('logs');
+  return (
+    <label className="mlp-field">
+      <span>
+        {trans.__('Logs')} <span className="mlp-faint">– {trans.__('sent to a folder of the storage too')}</span>
+      </span>
+      <input
+        className="jp-mod-styled"
+        placeholder="obs://bucket/folder"
+        value={draft.logs}
+        aria-invalid={wrong}
+        onChange={event => set({ logs: event.target.value.trim() })}
+      />
+      {wrong && <span className="mlp-invalid">{trans.__('A place such as obs://bucket/folder.')}</span>}
+    </label>
+  );
+}
+
 /** Environment variables of the job. */
 export function VariableRows({ draft, invalid, set }: IEditProps): JSX.Element {
   const trans = useTrans();

@@ -1,14 +1,19 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import * as React from 'react';
-import type { IObject } from '../api/models';
+import type { IObject } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
 import { formatBytes } from '../ui/format';
+import { canOpen } from './drive';
+import { showGone } from './gone';
 import type { ILocalFile } from './local-files';
 import type { StorageModel } from './model';
+import { askLink, askName, askPlace, showPreview, showProperties } from './object-dialogs';
 import { isBucketName, nameOf, obsUrl } from './paths';
+import { type IChoice, openMenu } from './row-menu';
+import { showVersions } from './versions';
 import type { TransfersModel } from './transfers';
 
 /** What can be done in the storage panel. */
@@ -16,10 +21,15 @@ export interface IStorageActions {
   newBucket: () => void;
   /** Send files to the place that is open. */
   upload: (files: Promise<ILocalFile[]>) => void;
+  /** What was deleted in the place that is open. */
+  gone: () => void;
   copyPath: (key: string) => void;
   copyToWork: (object: IObject) => void;
   deleteObject: (object: IObject) => void;
-  deleteBucket: (name: string) => void;
+  deleteBucket: (name: string, endpoint: string) => void;
+  preview: (object: IObject) => void;
+  /** The menu of what else can be done with an object or a folder. */
+  more: (object: IObject, anchor: HTMLElement) => void;
 }
 
 export class StorageActions implements IStorageActions {
@@ -27,18 +37,20 @@ export class StorageActions implements IStorageActions {
     private readonly platform: IPlatform,
     private readonly model: StorageModel,
     private readonly transfers: TransfersModel,
-    private readonly browser: IFileBrowserFactory | null
+    private readonly browser: IFileBrowserFactory | null,
+    private readonly open: (key: string) => void
   ) {}
 
   readonly newBucket = () => {
     const { trans } = this.platform;
-    const bucket = { name: '' };
+    const bucket = { name: '', endpoint: 'local' };
+    const places = (this.model.endpoints ?? []).filter(({ all_buckets }) => all_buckets).map(({ name }) => name);
     void ask(this.platform, {
       title: trans.__('New bucket'),
       verb: trans.__('Create'),
       focus: 'input',
-      body: dialog => <BucketForm bucket={bucket} dialog={dialog} />,
-      accept: () => this.model.createBucket(bucket.name)
+      body: dialog => <BucketForm bucket={bucket} places={places} dialog={dialog} />,
+      accept: () => this.model.createBucket(bucket.name, bucket.endpoint)
     });
   };
 
@@ -50,6 +62,11 @@ export class StorageActions implements IStorageActions {
     } else {
       this._report(files.then(found => this.transfers.upload(found, place)));
     }
+  };
+
+  readonly gone = () => {
+    const { model } = this;
+    showGone(this.platform, model.place, model.endpoint, () => void model.refresh());
   };
 
   readonly copyPath = (key: string) => {
@@ -78,8 +95,41 @@ export class StorageActions implements IStorageActions {
     }
   };
 
-  readonly deleteBucket = (name: string) => {
-    this._report(this._deleteBucket(name));
+  readonly deleteBucket = (name: string, endpoint: string) => {
+    this._report(this._deleteBucket(name, endpoint));
+  };
+
+  readonly preview = (object: IObject) => showPreview(this.platform, object, this.model.endpoint);
+
+  readonly more = (object: IObject, anchor: HTMLElement) => {
+    const { platform, model } = this;
+    const { trans } = platform;
+    const choices: IChoice[] = [
+      {
+        id: 'properties',
+        label: trans.__('Properties'),
+        execute: () => showProperties(platform, object, model.endpoint)
+      },
+      { id: 'rename', label: trans.__('Rename…'), execute: () => askName(platform, model, object) },
+      { id: 'copy', label: trans.__('Copy to…'), execute: () => askPlace(platform, model, object, false) },
+      { id: 'move', label: trans.__('Move to…'), execute: () => askPlace(platform, model, object, true) }
+    ];
+    if (!object.is_prefix) {
+      const { endpoint } = model;
+      if (canOpen(object.key)) {
+        choices.unshift({ id: 'open', label: trans.__('Open'), execute: () => this.open(object.key) });
+      }
+      choices.unshift({ id: 'preview', label: trans.__('Preview'), execute: () => this.preview(object) });
+      if (!model.isBuiltin) {
+        choices.push({
+          id: 'versions',
+          label: trans.__('Versions…'),
+          execute: () => showVersions(platform, object, endpoint, () => void model.refresh())
+        });
+        choices.push({ id: 'link', label: trans.__('Link…'), execute: () => askLink(platform, object, endpoint) });
+      }
+    }
+    openMenu(anchor, choices);
   };
 
   private async _deletePrefix(object: IObject): Promise<void> {
@@ -90,14 +140,14 @@ export class StorageActions implements IStorageActions {
     );
   }
 
-  private async _deleteBucket(name: string): Promise<void> {
+  private async _deleteBucket(name: string, endpoint: string): Promise<void> {
     const { trans } = this.platform;
-    const found = await this.model.count(`${name}/`);
+    const found = await this.model.count(`${name}/`, endpoint);
     const isEmpty = found.objects === 0;
     await this._confirm(
       trans.__('Delete the bucket %1?', name),
       isEmpty ? trans.__('Delete the empty bucket') : this._verb(found),
-      () => this.model.removeBucket(name, isEmpty)
+      () => this.model.removeBucket(name, endpoint, isEmpty)
     );
   }
 
@@ -120,7 +170,14 @@ export class StorageActions implements IStorageActions {
   }
 }
 
-function BucketForm({ bucket, dialog }: { bucket: { name: string }; dialog: FormDialog<void> }): JSX.Element {
+interface IBucketForm {
+  bucket: { name: string; endpoint: string };
+  /** The endpoints at which one can be made. */
+  places: string[];
+  dialog: FormDialog<void>;
+}
+
+function BucketForm({ bucket, places, dialog }: IBucketForm): JSX.Element {
   const trans = useTrans();
   const [name, setName] = React.useState(bucket.name);
   const isBad = !isBucketName(name);
@@ -132,18 +189,36 @@ function BucketForm({ bucket, dialog }: { bucket: { name: string }; dialog: Form
     setName(text);
   };
   return (
-    <label className="mlp-field">
-      <span>{trans.__('Name')}</span>
-      <input
-        className="jp-mod-styled"
-        value={name}
-        placeholder="datasets"
-        aria-invalid={name !== '' && isBad}
-        onChange={event => change(event.target.value)}
-      />
-      <span className="mlp-faint">
-        {trans.__('3 to 63 small letters, digits, . and -. Its path will be obs://%1/', name || '…')}
-      </span>
-    </label>
+    <>
+      {places.length > 1 && (
+        <label className="mlp-field">
+          <span>{trans.__('Endpoint')}</span>
+          <select
+            className="jp-mod-styled"
+            defaultValue={bucket.endpoint}
+            onChange={event => (bucket.endpoint = event.target.value)}
+          >
+            {places.map(place => (
+              <option key={place} value={place}>
+                {place === 'local' ? trans.__('On this platform') : place}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <label className="mlp-field">
+        <span>{trans.__('Name')}</span>
+        <input
+          className="jp-mod-styled"
+          value={name}
+          placeholder="datasets"
+          aria-invalid={name !== '' && isBad}
+          onChange={event => change(event.target.value)}
+        />
+        <span className="mlp-faint">
+          {trans.__('3 to 63 small letters, digits, . and -. Its path will be obs://%1/', name || '…')}
+        </span>
+      </label>
+    </>
   );
 }

@@ -1,6 +1,14 @@
-import { copyIcon, deleteIcon, downloadIcon, fileIcon, folderIcon, pasteIcon } from '@jupyterlab/ui-components';
+import {
+  copyIcon,
+  deleteIcon,
+  downloadIcon,
+  ellipsesIcon,
+  fileIcon,
+  folderIcon,
+  pasteIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
-import type { IObject } from '../api/models';
+import type { IEndpoint, IObject } from '../api/objects';
 import { usePlatform, useTrans } from '../ui/context';
 import { EmptyState, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
@@ -25,6 +33,9 @@ export function Browser(props: IBrowserProps): JSX.Element {
   }
   if (!model.objects) {
     return <Waiting>{trans.__('Reading %1…', nameOf(model.place))}</Waiting>;
+  }
+  if (model.objects.length === 0 && model.search) {
+    return <EmptyState>{trans.__('Nothing here begins with “%1”.', model.search)}</EmptyState>;
   }
   if (model.objects.length === 0) {
     return (
@@ -61,36 +72,56 @@ function Buckets({ model, actions }: IBrowserProps): JSX.Element {
   }
   return (
     <>
-      {model.endpoints.map(({ name, buckets }) => (
-        <section key={name}>
-          <h3>{name === 'local' ? trans.__('On this platform') : name}</h3>
-          <ul className="mlp-list">
-            {buckets.map(bucket => (
-              <Row
-                key={bucket}
-                icon={storageIcon}
-                name={bucket}
-                open={() => void model.open(`${bucket}/`)}
-                actions={
-                  <>
-                    <IconButton
-                      label={trans.__('Copy %1', obsUrl(`${bucket}/`))}
-                      icon={copyIcon}
-                      onClick={() => actions.copyPath(`${bucket}/`)}
-                    />
-                    <IconButton
-                      label={trans.__('Delete the bucket…')}
-                      icon={deleteIcon}
-                      onClick={() => actions.deleteBucket(bucket)}
-                    />
-                  </>
-                }
-              />
-            ))}
-          </ul>
-        </section>
+      {model.endpoints.map(endpoint => (
+        <Endpoint key={endpoint.name} endpoint={endpoint} model={model} actions={actions} />
       ))}
     </>
+  );
+}
+
+/** The buckets of an endpoint, or why there are none to be seen. */
+function Endpoint({ endpoint, model, actions }: IBrowserProps & { endpoint: IEndpoint }): JSX.Element {
+  const trans = useTrans();
+  const { name, buckets, prefix } = endpoint;
+  return (
+    <section>
+      <h3 title={endpoint.address}>{name === 'local' ? trans.__('On this platform') : name}</h3>
+      {endpoint.state === 'failed' && <p className="mlp-endpoint-trouble">{endpoint.message}</p>}
+      {endpoint.state !== 'failed' && endpoint.keys === 'none' && name !== 'local' && (
+        <p className="mlp-endpoint-trouble">
+          {trans.__('It gives no keys to instances. Change that in the console, below Storage.')}
+        </p>
+      )}
+      {endpoint.state === 'ready' && buckets.length === 0 && (
+        <p className="mlp-endpoint-trouble">{trans.__('There is no bucket yet.')}</p>
+      )}
+      <ul className="mlp-list">
+        {buckets.map(bucket => (
+          <Row
+            key={bucket}
+            icon={storageIcon}
+            name={bucket}
+            open={() => void model.open(`${bucket}/${prefix}`, name)}
+            actions={
+              <>
+                <IconButton
+                  label={trans.__('Copy %1', obsUrl(`${bucket}/`))}
+                  icon={copyIcon}
+                  onClick={() => actions.copyPath(`${bucket}/`)}
+                />
+                {endpoint.all_buckets && (
+                  <IconButton
+                    label={trans.__('Delete the bucket…')}
+                    icon={deleteIcon}
+                    onClick={() => actions.deleteBucket(bucket, name)}
+                  />
+                )}
+              </>
+            }
+          />
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -101,7 +132,7 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
     <Row
       icon={object.is_prefix ? folderIcon : fileIcon}
       name={name}
-      open={object.is_prefix ? () => void model.open(object.key) : undefined}
+      open={object.is_prefix ? () => void model.open(object.key) : () => actions.preview(object)}
       size={object.is_prefix ? '' : formatBytes(object.size)}
       moment={object.modified_at}
       actions={
@@ -119,7 +150,7 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
           {!object.is_prefix && (
             <a
               className="mlp-icon-button"
-              href={client.objectLink(object.key)}
+              href={client.objectLink(object.key, model.endpoint)}
               download={name}
               title={trans.__('Download to your machine')}
               aria-label={trans.__('Download to your machine')}
@@ -128,6 +159,11 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
             </a>
           )}
           <IconButton label={trans.__('Delete…')} icon={deleteIcon} onClick={() => actions.deleteObject(object)} />
+          <IconButton
+            label={trans.__('More for %1', name)}
+            icon={ellipsesIcon}
+            onClick={anchor => actions.more(object, anchor)}
+          />
         </>
       }
     />
@@ -137,7 +173,7 @@ function ObjectRow({ object, model, actions }: IBrowserProps & { object: IObject
 interface IRowProps {
   icon: typeof fileIcon;
   name: string;
-  open?: () => void;
+  open: () => void;
   size?: string;
   moment?: string | null;
   actions: React.ReactNode;
@@ -145,23 +181,14 @@ interface IRowProps {
 
 function Row({ icon, name, open, size, moment, actions }: IRowProps): JSX.Element {
   const Icon = icon.react;
-  const head = (
-    <>
-      <Icon tag="span" width="16px" className="mlp-object-icon" />
-      <span className="mlp-shrink mlp-grow">
-        <Name>{name}</Name>
-      </span>
-    </>
-  );
   return (
     <li className="mlp-object">
-      {open ? (
-        <button type="button" className="mlp-object-name" onClick={open}>
-          {head}
-        </button>
-      ) : (
-        <span className="mlp-object-name">{head}</span>
-      )}
+      <button type="button" className="mlp-object-name" onClick={open}>
+        <Icon tag="span" width="16px" className="mlp-object-icon" />
+        <span className="mlp-shrink mlp-grow">
+          <Name>{name}</Name>
+        </span>
+      </button>
       <span className="mlp-object-facts mlp-faint">
         {size && <span className="mlp-number">{size}</span>}
         {moment && <Ago moment={moment} />}

@@ -1,8 +1,22 @@
 import { Signal } from '@lumino/signaling';
-import type { IEndpoint, IObject } from '../api/models';
+import type { IEndpoint, IObject, IObjectCount } from '../api/objects';
 import { Refresher } from '../api/refresher';
 import type { IPlatform } from '../tokens';
 import { bucketOf } from './paths';
+
+/** The order of what is listed. Stores list by name; the others order what has been read so far. */
+export type Order = 'name' | 'size' | 'time';
+
+const COMPARE: Record<Order, (one: IObject, other: IObject) => number> = {
+  name: () => 0,
+  size: (one, other) => other.size - one.size,
+  time: (one, other) => (other.modified_at ?? '').localeCompare(one.modified_at ?? '')
+};
+
+/** Whether an endpoint serves whatever buckets it has, and lets this instance ask for them. */
+function isToBeAsked({ provider, all_buckets, keys }: IEndpoint): boolean {
+  return provider !== 'local' && all_buckets && keys !== 'none';
+}
 
 /** Where the storage panel is, and what is there. */
 export class StorageModel {
@@ -18,22 +32,48 @@ export class StorageModel {
 
   /** BUCKET/PREFIX/, or empty for the list of buckets. */
   place = '';
+  /** The endpoint of the place; empty for the one that obs://BUCKET means. */
+  endpoint = '';
+  /** What the names in the place are to begin with. */
+  search = '';
   endpoints: IEndpoint[] | null = null;
-  /** What lies at the place; null while that is read. */
-  objects: IObject[] | null = null;
   error: unknown = null;
+
+  /** What lies at the place, folders first where it is not ordered by name; null while that is read. */
+  get objects(): IObject[] | null {
+    if (this._order === 'name' || this._objects === null) {
+      return this._objects;
+    }
+    const folders = this._objects.filter(one => one.is_prefix);
+    const files = this._objects.filter(one => !one.is_prefix);
+    return [...folders, ...files.sort(COMPARE[this._order])];
+  }
+
+  get order(): Order {
+    return this._order;
+  }
+
+  set order(order: Order) {
+    this._order = order;
+    this.changed.emit();
+  }
 
   get hasMore(): boolean {
     return this._next !== null;
   }
 
-  open(place: string): Promise<void> {
+  open(place: string, endpoint = this.endpoint): Promise<void> {
     this.place = place;
-    this.objects = null;
-    this._next = null;
+    this.endpoint = place === '' ? '' : endpoint;
+    this.search = '';
     this.error = null;
-    this.changed.emit();
-    return this.refresh();
+    return this._readAnew();
+  }
+
+  /** Show only what begins with `text` in this place. */
+  find(text: string): Promise<void> {
+    this.search = text;
+    return this._readAnew();
   }
 
   refresh(): Promise<void> {
@@ -41,66 +81,55 @@ export class StorageModel {
   }
 
   async loadMore(): Promise<void> {
-    const { place } = this;
-    const page = await this.platform.client.objects(place, this._next ?? undefined);
-    if (place === this.place) {
-      this.objects = [...(this.objects ?? []), ...page.objects];
-      this._next = page.next;
-      this.changed.emit();
-    }
-  }
-
-  async createBucket(name: string): Promise<void> {
-    await this.platform.client.createBucket(name);
-    await this.open(`${name}/`);
-  }
-
-  /** How many objects there are below a place and how many bytes, counting at most some thousands. */
-  async count(prefix: string): Promise<{ objects: number; bytes: number; more: boolean }> {
-    let marker: string | undefined;
-    let [objects, bytes] = [0, 0];
-    for (let page = 0; page < 20; page++) {
-      const listing = await this.platform.client.objects(prefix, marker, true);
-      objects += listing.objects.length;
-      bytes += listing.objects.reduce((sum, { size }) => sum + size, 0);
-      if (listing.next === null) {
-        return { objects, bytes, more: false };
+    const { place, endpoint, search } = this;
+    try {
+      const page = await this.platform.client.objects(place, endpoint, search, this._next ?? undefined);
+      if (this._isAt(place, endpoint, search)) {
+        this._objects = [...(this._objects ?? []), ...page.objects];
+        this._next = page.next;
       }
-      marker = listing.next;
+    } catch (error) {
+      this.error = this._isAt(place, endpoint, search) ? error : this.error;
     }
-    return { objects, bytes, more: true };
+    this.changed.emit();
+  }
+
+  async createBucket(name: string, endpoint: string): Promise<void> {
+    await this.platform.client.createBucket(name, endpoint);
+    await this.open(`${name}/`, endpoint);
+  }
+
+  /** How much lies below a folder of an endpoint. */
+  count(path: string, endpoint = this.endpoint): Promise<IObjectCount> {
+    return this.platform.client.countObjects(path, endpoint);
   }
 
   async remove(object: IObject): Promise<void> {
-    const { client } = this.platform;
-    await (object.is_prefix ? client.deleteObjects(object.key) : client.deleteObject(object.key));
+    await this.platform.client.deleteObjects(object.key, this.endpoint);
+    await this.refresh();
+  }
+
+  /** Give an object or a folder another name or place; `move` takes it away from here. */
+  async copy(object: IObject, target: string, targetEndpoint: string, move: boolean): Promise<void> {
+    const copy = { source: object.key, target, endpoint: this.endpoint, target_endpoint: targetEndpoint, move };
+    await this.platform.client.copyObject(copy);
     await this.refresh();
   }
 
   /** Remove a bucket with all that is in it. */
-  async removeBucket(name: string, isEmpty: boolean): Promise<void> {
+  async removeBucket(name: string, endpoint: string, isEmpty: boolean): Promise<void> {
     if (!isEmpty) {
-      await this.platform.client.deleteObjects(`${name}/`);
+      await this.platform.client.deleteObjects(`${name}/`, endpoint);
     }
-    await this.platform.client.deleteBucket(name);
+    await this.platform.client.deleteBucket(name, endpoint);
     await this.open('');
   }
 
-  private async _load(): Promise<void> {
-    const { place } = this;
-    try {
-      const { client } = this.platform;
-      const [endpoints, page] = await Promise.all([client.endpoints(), place ? client.objects(place) : null]);
-      if (place === this.place) {
-        this.endpoints = endpoints;
-        this.objects = page?.objects.filter(({ key }) => key !== place) ?? [];
-        this._next = page?.next ?? null;
-        this.error = null;
-      }
-    } catch (error) {
-      this.error = place === this.place ? error : this.error;
-    }
-    this.changed.emit();
+  /** Whether the place is in the platform's own store, which has neither links for others nor versions. */
+  get isBuiltin(): boolean {
+    const bucket = this.bucket ?? '';
+    const own = this.endpoints?.find(({ provider }) => provider === 'local');
+    return this.endpoint === '' ? own?.buckets.includes(bucket) === true : this.endpoint === own?.name;
   }
 
   /** The bucket of the place, null in the list of buckets. */
@@ -108,6 +137,50 @@ export class StorageModel {
     return bucketOf(this.place) || null;
   }
 
+  private _readAnew(): Promise<void> {
+    this._objects = null;
+    this._next = null;
+    this.changed.emit();
+    return this.refresh();
+  }
+
+  private async _load(): Promise<void> {
+    const { place, endpoint, search } = this;
+    try {
+      const { client } = this.platform;
+      const listing = place ? client.objects(place, endpoint, search) : null;
+      const [endpoints, page] = await Promise.all([client.endpoints(), listing]);
+      if (this._isAt(place, endpoint, search)) {
+        this.endpoints = endpoints;
+        this._objects = page?.objects ?? [];
+        this._next = page?.next ?? null;
+        this.error = null;
+        void Promise.all(endpoints.filter(isToBeAsked).map(one => this._ask(one)));
+      }
+    } catch (error) {
+      this.error = this._isAt(place, endpoint, search) ? error : this.error;
+    }
+    this.changed.emit();
+  }
+
+  /** Which buckets an endpoint has now: the platform knows those of the last test. */
+  private async _ask(endpoint: IEndpoint): Promise<void> {
+    try {
+      endpoint.buckets = await this.platform.client.buckets(endpoint.name);
+      endpoint.state = 'ready';
+    } catch (error) {
+      endpoint.state = 'failed';
+      endpoint.message = (error as Error).message;
+    }
+    this.changed.emit();
+  }
+
+  private _isAt(place: string, endpoint: string, search: string): boolean {
+    return place === this.place && endpoint === this.endpoint && search === this.search;
+  }
+
+  private _objects: IObject[] | null = null;
+  private _order: Order = 'name';
   private _next: string | null = null;
   private _refresher = new Refresher(() => this._load(), 0);
 }

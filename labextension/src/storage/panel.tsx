@@ -1,4 +1,4 @@
-import { fileUploadIcon, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
+import { fileUploadIcon, historyIcon, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { useModel, useTrans } from '../ui/context';
 import { Trouble } from '../ui/feedback';
@@ -6,7 +6,7 @@ import { useInSight, type ViewWidget } from '../ui/panel';
 import { CopyButton } from '../ui/text';
 import { IconButton } from '../ui/icon-button';
 import { Browser } from './browser';
-import type { StorageModel } from './model';
+import type { Order, StorageModel } from './model';
 import { filesDropped, filesPicked, type ILocalFile } from './local-files';
 import { crumbsOf, obsUrl } from './paths';
 import { TransferList } from './transfer-list';
@@ -36,6 +36,7 @@ export function StoragePanel(props: IStoragePanelProps): JSX.Element {
     <div className={drop.isOver ? 'mlp-panel mlp-mod-drop' : 'mlp-panel'} {...drop.handlers}>
       <Head {...props} />
       <Crumbs model={model} />
+      {model.place !== '' && <Search key={`${model.endpoint}:${model.place}`} model={model} />}
       <div className="mlp-panel-body mlp-mod-list">
         <Trouble error={model.error} retry={() => void model.refresh()} />
         {model.error === null && <Browser {...props} />}
@@ -60,6 +61,9 @@ function Head({ model, transfers, actions }: IStoragePanelProps): JSX.Element {
         />
       ) : (
         <IconButton label={trans.__('New bucket…')} icon={newFolderIcon} onClick={actions.newBucket} />
+      )}
+      {inBucket && !model.isBuiltin && (
+        <IconButton label={trans.__('Deleted objects…')} icon={historyIcon} onClick={actions.gone} />
       )}
       <IconButton label={trans.__('Read the list again')} icon={refreshIcon} onClick={() => void model.refresh()} />
       <input
@@ -103,6 +107,52 @@ function Crumbs({ model }: { model: StorageModel }): JSX.Element | null {
       ))}
       <CopyButton text={obsUrl(model.place)} label={trans.__('Copy %1', obsUrl(model.place))} />
     </nav>
+  );
+}
+
+const PAUSE_MS = 300;
+
+/** What the names here are to begin with, and their order. */
+function Search({ model }: { model: StorageModel }): JSX.Element {
+  const trans = useTrans();
+  const [text, setText] = React.useState(model.search);
+  React.useEffect(() => {
+    if (text !== model.search) {
+      const timer = setTimeout(() => void model.find(text), PAUSE_MS);
+      return () => clearTimeout(timer);
+    }
+    return undefined;
+  }, [text, model]);
+  const orders: [Order, string][] = [
+    ['name', trans.__('By name')],
+    ['size', trans.__('Largest first')],
+    ['time', trans.__('Newest first')]
+  ];
+  const hint = trans.__('Stores list by name: another order is that of what has been read so far.');
+  return (
+    <div className="mlp-object-search">
+      <input
+        type="search"
+        className="jp-mod-styled"
+        value={text}
+        placeholder={trans.__('Begins with…')}
+        aria-label={trans.__('Names that begin with…')}
+        onChange={event => setText(event.target.value)}
+      />
+      <select
+        className="jp-mod-styled"
+        value={model.order}
+        aria-label={trans.__('Order')}
+        title={model.hasMore ? hint : undefined}
+        onChange={event => (model.order = event.target.value as Order)}
+      >
+        {orders.map(([order, words]) => (
+          <option key={order} value={order}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </div>
   );
 }
 

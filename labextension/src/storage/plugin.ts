@@ -6,9 +6,12 @@ import { CommandIDs, IPlatform } from '../tokens';
 import { storageIcon } from '../ui/icons';
 import { ViewWidget } from '../ui/panel';
 import { StorageActions } from './actions';
+import { DRIVE, ObjectsDrive } from './drive';
+import { askImport, importOf } from './import-dialog';
 import { StorageModel } from './model';
 import { StoragePanel } from './panel';
 import { nameOf, obsUrl } from './paths';
+import { answers, conflictWords } from './transfer-list';
 import { TransfersModel } from './transfers';
 
 /** Shows what a copy has changed: in the panel or in the file browser; says so where one failed. */
@@ -18,10 +21,27 @@ function followTransfers(
   transfers: TransfersModel,
   browser: IFileBrowserFactory | null
 ): void {
+  const { trans } = platform;
+  const questions = new Map<string, string>();
+  transfers.changed.connect(() => {
+    const asking = new Set(transfers.tasks.filter(({ state }) => state === 'asking').map(({ id }) => id));
+    for (const [id, shown] of questions) {
+      if (!asking.has(id)) {
+        Notification.dismiss(shown);
+        questions.delete(id);
+      }
+    }
+  });
   transfers.ended.connect((_, task) => {
     if (task.state === 'failed') {
-      const words = platform.trans.__('%1 was not copied. %2', nameOf(task.source), task.message);
-      Notification.error(words, { autoClose: false });
+      Notification.error(trans.__('%1 was not copied. %2', nameOf(task.source), task.message), { autoClose: false });
+    } else if (task.state === 'asking') {
+      const words = trans.__('%1 waits: %2', nameOf(task.source), conflictWords(trans, task));
+      const actions = answers(trans).map(([answer, label]) => ({
+        label,
+        callback: () => void transfers.resume(task.id, answer)
+      }));
+      questions.set(task.id, Notification.warning(words, { autoClose: false, actions }));
     } else if (task.target.startsWith('obs://')) {
       void model.refresh();
     } else {
@@ -46,7 +66,9 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = platform;
     const model = new StorageModel(platform);
     const transfers = new TransfersModel(platform);
-    const actions = new StorageActions(platform, model, transfers, browser);
+    app.serviceManager.contents.addDrive(new ObjectsDrive(platform.client, app.serviceManager.serverSettings));
+    const open = (key: string) => void app.commands.execute('docmanager:open', { path: `${DRIVE}:${key}` });
+    const actions = new StorageActions(platform, model, transfers, browser, open);
     followTransfers(platform, model, transfers, browser);
     const panel = new ViewWidget(platform, widget =>
       React.createElement(StoragePanel, { model, transfers, actions, widget })
@@ -69,7 +91,7 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
       },
       execute: args => {
         app.shell.activateById(panel.id);
-        return typeof args.place === 'string' ? model.open(args.place) : undefined;
+        return typeof args.place === 'string' ? model.open(args.place, '') : undefined;
       }
     });
     app.commands.addCommand(CommandIDs.uploadToStorage, {
@@ -89,6 +111,27 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
         }
       }
     });
+    app.commands.addCommand(CommandIDs.importFiles, {
+      label: trans.__('Import…'),
+      caption: trans.__('Bring files of this computer, of the web, of GitHub or of a store into the instance'),
+      icon: storageIcon,
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: () => {
+        const files = browser?.tracker.currentWidget?.model;
+        return askImport(platform, files ? app.serviceManager.contents.localPath(files.path) : '', async wish => {
+          for (const file of wish.files) {
+            await files?.upload(file, wish.folder);
+          }
+          if (wish.files.length === 0) {
+            const { source, target } = importOf(wish.source, wish.folder);
+            await transfers.copy(source, target);
+            app.shell.activateById(panel.id);
+          }
+        });
+      }
+    });
+    app.contextMenu.addItem({ command: CommandIDs.importFiles, selector: '.jp-DirListing-content', rank: 60 });
+    palette?.addItem({ command: CommandIDs.importFiles, category: trans.__('ML platform') });
     palette?.addItem({ command: CommandIDs.showStorage, category: trans.__('ML platform') });
   }
 };

@@ -1,5 +1,6 @@
+import { Notification } from '@jupyterlab/apputils';
 import { Signal } from '@lumino/signaling';
-import type { ITransfer } from '../api/models';
+import type { ITransfer, OnConflict } from '../api/models';
 import type { IPlatform } from '../tokens';
 import type { ILocalFile } from './local-files';
 import { nameOf } from './paths';
@@ -10,10 +11,25 @@ const UPLOADS_AT_ONCE = 3;
 /** One copy as the panel shows it: an upload from this browser, or a copy that the server does. */
 export interface ITask extends ITransfer {
   cancel: () => void;
+  /** Stop it for now. */
+  pause?: () => void;
+  /** Go on with it, or try again; with the answer where it asks. */
+  resume?: (onConflict?: OnConflict) => void;
 }
 
 export function isActive(task: ITransfer): boolean {
   return task.state === 'queued' || task.state === 'running';
+}
+
+/** Whether it waits for its user. */
+export function isStopped(task: ITransfer): boolean {
+  return task.state === 'paused' || task.state === 'asking';
+}
+
+/** Seconds until it is done at the present speed; null where nobody can tell. */
+export function secondsLeft(task: ITransfer): number | null {
+  const isKnown = task.state === 'running' && task.speed > 0 && task.total > task.done;
+  return isKnown ? (task.total - task.done) / task.speed : null;
 }
 
 /** All copies: uploads of this page and the transfers of the server. `ended` tells of each that is over. */
@@ -27,8 +43,7 @@ export class TransfersModel {
   error: unknown = null;
 
   get tasks(): ITask[] {
-    const copies = this._copies.map(copy => ({ ...copy, cancel: () => void this._cancelCopy(copy.id) }));
-    return [...[...this._uploads].reverse(), ...copies];
+    return [...[...this._uploads].reverse(), ...this._copies.map(copy => this._task(copy))];
   }
 
   /** Bytes of all that is under way; a total of 0 where nothing is. */
@@ -75,8 +90,30 @@ export class TransfersModel {
   async clear(): Promise<void> {
     this._uploads = this._uploads.filter(isActive);
     this.changed.emit();
-    const over = this._copies.filter(copy => !isActive(copy));
+    const over = this._copies.filter(copy => !isActive(copy) && !isStopped(copy));
     await Promise.allSettled(over.map(({ id }) => this.platform.client.cancelTransfer(id)));
+    await this.refresh();
+  }
+
+  /** Go on with a copy that asks. */
+  resume(id: string, onConflict: OnConflict): Promise<void> {
+    return this._change(this.platform.client.resumeTransfer(id, onConflict));
+  }
+
+  private _task(copy: ITransfer): ITask {
+    const { client } = this.platform;
+    const canGoOn = isStopped(copy) || copy.state === 'failed';
+    return {
+      ...copy,
+      cancel: () => void this._change(client.cancelTransfer(copy.id)),
+      pause: isActive(copy) ? () => void this._change(client.pauseTransfer(copy.id)) : undefined,
+      resume: canGoOn ? answer => void this._change(client.resumeTransfer(copy.id, answer ?? null)) : undefined
+    };
+  }
+
+  /** Something was asked of the server: its list says what has come of it. */
+  private async _change(asked: Promise<unknown>): Promise<void> {
+    await asked.catch((error: Error) => Notification.error(error.message, { autoClose: false }));
     await this.refresh();
   }
 
@@ -89,7 +126,12 @@ export class TransfersModel {
       state: 'queued',
       done: 0,
       total: file.size,
+      files: 0,
+      files_total: 1,
+      speed: 0,
+      conflicts: 0,
       message: '',
+      problems: [],
       cancel: () => {
         task.state = isActive(task) ? 'cancelled' : task.state;
         abort.abort();
@@ -114,6 +156,9 @@ export class TransfersModel {
       task.done = task.total;
     } catch (error) {
       task.state = abort.aborted ? 'cancelled' : 'failed';
+      if (abort.aborted) {
+        await this.platform.client.giveUpUpload(key).catch(() => undefined); // it is swept later
+      }
       task.message = abort.aborted ? '' : (error as Error).message;
     }
     this.ended.emit(task);
@@ -125,11 +170,6 @@ export class TransfersModel {
     const running = this._uploads.filter(({ state }) => state === 'running').length;
     const queued = this._uploads.filter(({ state }) => state === 'queued');
     queued.slice(0, Math.max(0, UPLOADS_AT_ONCE - running)).forEach(task => void task.start());
-  }
-
-  private async _cancelCopy(id: string): Promise<void> {
-    await this.platform.client.cancelTransfer(id).catch(() => undefined);
-    await this.refresh();
   }
 
   private _uploads: (ITask & { start: () => Promise<void> })[] = [];

@@ -2,10 +2,14 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 /** A small button with an icon. A click on it does not reach the row that it stands in. */
-export function IconButton(props: { label: string; icon: LabIcon; onClick: () => void }): JSX.Element {
-  const onClick = (event: React.MouseEvent) => {
+export function IconButton(props: {
+  label: string;
+  icon: LabIcon;
+  onClick: (button: HTMLElement) => void;
+}): JSX.Element {
+  const onClick = (event: React.MouseEvent<HTMLElement>) => {
     event.stopPropagation();
-    props.onClick();
+    props.onClick(event.currentTarget);
   };
   return (
     <button type="button" className="mlp-icon-button" title={props.label} aria-label={props.label} onClick={onClick}>

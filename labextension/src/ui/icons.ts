@@ -35,3 +35,6 @@ export const saveImageIcon = icon(
   '<path d="m12 2 10 5-10 5L2 7l10-5zm0 2.200L6.500 7 12 9.800 17.500 7 12 4.200zM4.200 10.900 12 14.800l7.800-3.900L22 12l-10 5-10-5 ' +
     '2.200-1.100zm0 5L12 19.800l7.800-3.900L22 17l-10 5-10-5 2.200-1.100z"/>'
 );
+
+/** Two bars. */
+export const pauseIcon = icon('pause', '<path d="M7 5h3.500v14H7zM13.500 5H17v14h-3.500z"/>');

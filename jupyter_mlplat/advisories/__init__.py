@@ -1,0 +1,1 @@
+"""Known vulnerabilities of Python packages, and which of them an image has."""

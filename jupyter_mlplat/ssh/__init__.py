@@ -1,0 +1,1 @@
+"""SSH: whose keys open which instances, from where, and who is inside now."""
