@@ -33,12 +33,15 @@ class Probes:
             return False
 
     async def door_answers(self) -> bool:
-        """Whether the platform is reached through the proxy, as people reach it."""
+        """Whether the platform is reached through the proxy, as people reach it: it asks who that is.
+
+        A Hub that has not given its routes to the proxy yet leads elsewhere, or refuses what is posted to it.
+        """
         try:
             answer = await self._client.get(f"{self._plan.public_url}/services/mlplat/v1/me")
         except httpx.HTTPError:
             return False
-        return answer.status_code < 500 and answer.status_code != 404
+        return answer.status_code == 401
 
     async def restore_routes(self) -> bool:
         """Let the Hub give all routes to a proxy that has started empty; whether that was done."""

@@ -44,6 +44,7 @@ export function InstancePanel(props: IInstancePanelProps): JSX.Element {
         {model.instance && <Known {...props} instance={model.instance} />}
         {!model.instance && model.error === null && <Waiting>{trans.__('Reading the instance…')}</Waiting>}
       </div>
+      {model.instance && <Foot commands={props.commands} instance={model.instance} />}
     </div>
   );
 }
@@ -91,7 +92,6 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
       </section>
       <SshSection model={props.ssh} instance={instance} inSight={inSight} />
       <Events model={props.model} />
-      <Foot commands={commands} instance={instance} />
     </>
   );
 }
@@ -175,11 +175,12 @@ export function EventList({ events }: { events: IEvent[] }): JSX.Element {
   );
 }
 
+/** Stays in sight, and where it is while the rest is still being read. */
 function Foot({ commands, instance }: { commands: CommandRegistry; instance: IInstance }): JSX.Element {
   const platform = usePlatform();
   const { trans } = platform;
   return (
-    <section className="mlp-row mlp-foot">
+    <footer className="mlp-row mlp-foot">
       <button
         type="button"
         className="mlp-link mlp-grow"
@@ -190,6 +191,6 @@ function Foot({ commands, instance }: { commands: CommandRegistry; instance: IIn
       <button type="button" className="mlp-link" onClick={() => void commands.execute(CommandIDs.stopInstance)}>
         {trans.__('Stop…')}
       </button>
-    </section>
+    </footer>
   );
 }
