@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 
 from jupyter_mlplat import __version__
+from jupyter_mlplat.access.groups import HubGroups
 from jupyter_mlplat.access.identity import HubIdentities
 from jupyter_mlplat.access.routes import router as access_router
 from jupyter_mlplat.access.sessions import Sessions
@@ -86,12 +87,13 @@ def build(settings: Settings) -> Platform:
     broker = Broker()
     database = Database(settings.database, broker.committed)
     backends = choose.backends(settings)
+    groups = HubGroups(settings.hub_api_url, settings.hub_api_token.get_secret_value())
     flavors = FlavorService(read_catalog(settings.flavor_catalog), backends.instances)
     storage = StorageService(database, settings)
-    endpoints = EndpointService(database, storage, vault_of(settings), addresses_of(settings))
+    endpoints = EndpointService(database, storage, vault_of(settings), addresses_of(settings), groups)
     access = StorageAccess(endpoints)
-    jobs = JobService(database, backends.jobs, flavors, storage, access, settings)
-    instances = InstanceService(database, backends.instances, flavors, settings)
+    jobs = JobService(database, backends.jobs, flavors, storage, access, settings, groups)
+    instances = InstanceService(database, backends.instances, flavors, settings, groups)
     ssh = backends.ssh
     if isinstance(ssh, SshDoors):
         ssh = RemoteGateways(database, broker, ssh)
@@ -100,10 +102,11 @@ def build(settings: Settings) -> Platform:
         database=database,
         broker=broker,
         identities=HubIdentities(settings.hub_api_url),
+        groups=groups,
         sessions=Sessions(settings.hub_secret.get_secret_value()),
         flavors=flavors,
         instances=instances,
-        images=ImageService(database, backends.images, flavors),
+        images=ImageService(database, backends.images, flavors, groups),
         jobs=jobs,
         storage=storage,
         endpoints=endpoints,
@@ -144,6 +147,7 @@ def assemble(platform: Platform) -> FastAPI:
         await asyncio.gather(*tasks, return_exceptions=True)
         await platform.backends.close()
         await platform.parts.identities.close()
+        await platform.parts.groups.close()
         await platform.parts.database.close()
 
     app = FastAPI(

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.access.identity import HubIdentities
 from jupyter_mlplat.access.permissions import HiddenResource, Refused
 from jupyter_mlplat.access.sessions import SAFE_METHODS, TICKET, Session, Sessions
@@ -73,6 +74,7 @@ class Services:
     database: Database
     broker: Broker
     identities: HubIdentities
+    groups: Groups
     sessions: Sessions
     flavors: FlavorService
     instances: InstanceService

@@ -17,8 +17,8 @@ class Who(Flag):
     """Any instance of the owner."""
     ADMIN = auto()
     """A platform administrator, by their own login."""
-    EVERYONE = auto()
-    """Any caller, where the resource is public."""
+    SHARED_WITH = auto()
+    """Any caller, where the resource is shared with everybody or with a group of theirs."""
 
 
 OWN = Who.OWNER | Who.ADMIN
@@ -34,8 +34,8 @@ PERMISSIONS: dict[str, Who] = {
     "instance:report": Who.OWNER | Who.SELF,
     "instance:save": Who.OWNER | Who.SELF,
     "instance:delete": OWN,
-    "image:read": OWN | Who.OWNERS_INSTANCE | Who.EVERYONE,
-    "image:use": FROM_LAB | Who.EVERYONE,
+    "image:read": OWN | Who.OWNERS_INSTANCE | Who.SHARED_WITH,
+    "image:use": FROM_LAB | Who.SHARED_WITH,
     "image:register": Who.OWNER,
     "image:update": OWN,
     "image:cancel": OWN | Who.OWNERS_INSTANCE,
@@ -46,9 +46,9 @@ PERMISSIONS: dict[str, Who] = {
     "job:read": OWN | Who.OWNERS_INSTANCE,
     "job:stop": OWN | Who.OWNERS_INSTANCE,
     "job:delete": OWN | Who.OWNERS_INSTANCE,
-    "storage:read": FROM_LAB,
+    "storage:read": FROM_LAB | Who.SHARED_WITH,
     "storage:write": FROM_LAB,
-    "storage:use": FROM_LAB,
+    "storage:use": FROM_LAB | Who.SHARED_WITH,
     "storage:manage": Who.OWNER,
     "audit:read": OWN,
     "ssh:manage": Who.OWNER,
@@ -67,11 +67,11 @@ def granted(actor: Actor) -> list[str]:
     return sorted(action for action, who in PERMISSIONS.items() if _kinds(actor, actor.user, actor.instance_id) & who)
 
 
-def allowed(actor: Actor, action: str, owner: str, *, instance_id: str | None = None, public: bool = False) -> bool:
-    """Whether `actor` may do `action` on a resource of `owner` (on instance `instance_id`, or public)."""
+def allowed(actor: Actor, action: str, owner: str, *, instance_id: str | None = None, shared: bool = False) -> bool:
+    """Whether `actor` may do `action` on a resource of `owner` (on instance `instance_id`, or shared with them)."""
     kinds = _kinds(actor, owner, instance_id)
-    if public:
-        kinds |= Who.EVERYONE
+    if shared:
+        kinds |= Who.SHARED_WITH
     return bool(kinds & PERMISSIONS[action])
 
 
@@ -82,15 +82,15 @@ def require(
     owner: str,
     resource_id: str = "",
     instance_id: str | None = None,
-    public: bool = False,
+    shared: bool = False,
 ) -> None:
     """Pass, or raise: NotFound where the caller may not even see the thing, NotAllowed where they may only see it."""
-    if allowed(actor, action, owner, instance_id=instance_id, public=public):
+    if allowed(actor, action, owner, instance_id=instance_id, shared=shared):
         return
     noun = action.partition(":")[0]
     reading = f"{noun}:read"
     refusal = Refusal(actor, action, noun, resource_id, owner)
-    visible = reading in PERMISSIONS and allowed(actor, reading, owner, instance_id=instance_id, public=public)
+    visible = reading in PERMISSIONS and allowed(actor, reading, owner, instance_id=instance_id, shared=shared)
     if actor.user != owner and not visible:
         raise HiddenResource(noun, resource_id, refusal)
     raise Refused(refusal)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from jupyter_mlplat.access.permissions import granted
 from jupyter_mlplat.core.models import Model
-from jupyter_mlplat.http import Caller
+from jupyter_mlplat.http import Caller, Parts
 
 router = APIRouter(tags=["access"])
 
@@ -15,9 +15,16 @@ class Me(Model):
     user: str
     admin: bool
     instance_id: str | None
+    groups: list[str]
     permissions: list[str]
 
 
 @router.get("/me", operation_id="who_am_i")
-async def who_am_i(actor: Caller) -> Me:
-    return Me(user=actor.user, admin=actor.admin, instance_id=actor.instance_id, permissions=granted(actor))
+async def who_am_i(actor: Caller, parts: Parts) -> Me:
+    return Me(
+        user=actor.user,
+        admin=actor.admin,
+        instance_id=actor.instance_id,
+        groups=sorted(await parts.groups.of(actor.user)),
+        permissions=granted(actor),
+    )

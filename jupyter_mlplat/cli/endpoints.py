@@ -149,13 +149,18 @@ def change(
     keep_keys: KeepKeys = False,
     sts_address: StsAddress = None,
     sts_role: StsRole = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="GROUP", help="Share it with this group of yours; several times."),
+    ] = None,
+    no_groups: Annotated[bool, typer.Option("--no-groups", help="Share it with nobody any more.")] = False,
     as_json: Json = False,
 ) -> None:
     """Change what is given; the rest stays."""
     given = _given(
         region=region, path_style=path_style, authorities=_pem(ca), buckets=[] if all_buckets else bucket or None,
         prefix=prefix, keys=_keys(temporary_keys, hand_out_keys, keep_keys), sts_address=sts_address,
-        sts_role=sts_role,
+        sts_role=sts_role, groups=[] if no_groups else groups or None,
     )  # fmt: skip
     if not given:
         raise InvalidInput("Nothing to change was given. See `mlplat storage endpoint change --help`.")
@@ -198,6 +203,8 @@ def _show(found: "Endpoint") -> None:
     fields: list[tuple[str, Cell]] = [
         ("Endpoint", found.name),
         ("Provider", found.provider),
+        ("Owner", found.owner),
+        ("Shared with", ", ".join(found.groups)),
         ("State", state(found.state)),
         ("", found.message),
         ("Tested", f"{relative(found.tested_at)} ({exact(found.tested_at)})" if found.tested_at else ""),

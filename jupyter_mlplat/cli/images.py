@@ -12,6 +12,7 @@ from jupyter_mlplat.cli.output import say, show_fields, show_json
 from jupyter_mlplat.cli.progress import spinner
 from jupyter_mlplat.cli.session import platform
 from jupyter_mlplat.cli.tables import Column, show_table
+from jupyter_mlplat.errors import InvalidInput
 
 if TYPE_CHECKING:
     from jupyter_mlplat.advisories.models import Vulnerability
@@ -28,7 +29,7 @@ def list_(
     name: Annotated[str | None, typer.Option(help="Part of NAME:TAG.")] = None,
     origin: Annotated[str | None, typer.Option(help="PRESET or IMAGE_SAVE.")] = None,
     status: Annotated[str | None, typer.Option(help="Such as ACTIVE.")] = None,
-    visibility: Annotated[str | None, typer.Option(help="PRIVATE or PUBLIC.")] = None,
+    visibility: Annotated[str | None, typer.Option(help="PRIVATE, GROUP or PUBLIC.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Of this user.")] = None,
     category: Annotated[str | None, typer.Option("--for", help="CPU, GPU or ASCEND.")] = None,
     service: Annotated[str | None, typer.Option(help="NOTEBOOK, SSH or TRAIN.")] = None,
@@ -97,7 +98,7 @@ def show(image: Reference, as_json: Json = False) -> None:
             ("Vulnerable", _vulnerable(found)),
             ("For", f"{', '.join(found.resource_categories)} on {', '.join(found.architectures)}"),
             ("Services", ", ".join(found.services)),
-            ("Seen by", "everybody" if found.visibility == "PUBLIC" else "its owner"),
+            ("Seen by", _seen_by(found)),
             ("Used by", ", ".join(use.name or f"one of {use.owner}" for use in found.used_by)),
             ("Created", f"{relative(found.created_at)} ({exact(found.created_at)})"),
         ]
@@ -185,19 +186,31 @@ def compare(
 @app.command()
 def share(
     image: Reference,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="GROUP", help="With the members of this group of yours alone; several times."),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Take it back: for its owner alone again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let everybody on the platform see and use an image of yours."""
+    """Let everybody on the platform, or groups of yours, see and use an image of yours."""
     from jupyter_mlplat.images.models import Visibility
 
-    wanted = Visibility.PRIVATE if private else Visibility.PUBLIC
+    if private and groups:
+        raise InvalidInput("It is either private or shared with groups: leave out --private or --group.")
+    wanted = Visibility.PRIVATE if private else Visibility.GROUP if groups else Visibility.PUBLIC
     with platform() as client:
-        found = client.images.update(client.images.find(image).id, visibility=wanted)
+        found = client.images.update(client.images.find(image).id, visibility=wanted, groups=groups or [])
     if as_json:
         show_json(found)
     else:
-        say(f"{found.full_name} can be seen and used by {'its owner alone' if private else 'everybody'}.")
+        say(f"{found.full_name} can be seen and used by {_seen_by(found)}.")
+
+
+def _seen_by(image: "Image") -> str:
+    if image.visibility == "PUBLIC":
+        return "everybody"
+    return f"its owner and the members of {', '.join(image.groups)}" if image.groups else "its owner alone"
 
 
 @app.command()

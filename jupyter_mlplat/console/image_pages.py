@@ -81,7 +81,8 @@ async def delete_image(request: Request, actor: Caller, parts: Parts, image_id: 
 
 @router.get("/images/{image_id}/share")
 async def share_image(request: Request, actor: Caller, parts: Parts, image_id: str) -> Response:
-    return await _dialog(request, actor, parts, image_id, "image_share.html")
+    found = await parts.images.get(actor, image_id)
+    return page(request, "image_share.html", image=found, groups=sorted(await parts.groups.of(found.owner)))
 
 
 @router.get("/images/{image_id}/cancel")

@@ -1,10 +1,22 @@
 """What all tables share."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, TypeDecorator
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    String,
+    TypeDecorator,
+    cast,
+)
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
 from jupyter_mlplat.core.clock import now
 
@@ -50,3 +62,8 @@ class Owned:
     workspace: Mapped[str] = mapped_column(default="default")
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+def has(column: InstrumentedAttribute[list[Any]], member: str) -> ColumnElement[bool]:
+    """Whether a list of words kept as JSON has that one: as text, which both databases can search."""
+    return cast(column, String).contains(json.dumps(member), autoescape=True)

@@ -1,6 +1,6 @@
 """What is to be known of one image: what is in it, what it stands on, who uses it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.images import editions, store
 from jupyter_mlplat.images.compare import compare_packages
 from jupyter_mlplat.images.models import Image, ImageDetail, ImageParent, ImageUse, Package, PackageChanges
+from jupyter_mlplat.images.sharing import is_shared
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.jobs import store as jobs
@@ -20,8 +21,8 @@ SHOWN = 5
 """How many users of an image are named in a sentence."""
 
 
-async def look_into(session: AsyncSession, actor: Actor, row: ImageRow) -> ImageDetail:
-    """The image in full, as far as `actor` may see it."""
+async def look_into(session: AsyncSession, actor: Actor, groups: Collection[str], row: ImageRow) -> ImageDetail:
+    """The image in full, as far as `actor`, of those groups, may see it."""
     listed = (await store.listed(session, [row.id]))[row.id]
     packages = await editions.packages(session, row.digest)
     return ImageDetail(
@@ -29,7 +30,7 @@ async def look_into(session: AsyncSession, actor: Actor, row: ImageRow) -> Image
         packages=packages,
         vulnerabilities=await _vulnerabilities(session, packages),
         changes=await _changes(session, row),
-        parents=await _parents(session, actor, row),
+        parents=await _parents(session, actor, groups, row),
         layers=await editions.layers(session, row.digest),
         used_by=await users_of(session, actor, row) if row.owner == actor.user or actor.admin else [],
     )
@@ -55,28 +56,30 @@ async def _changes(session: AsyncSession, row: ImageRow) -> PackageChanges | Non
     return compare_packages(before, await editions.packages(session, row.digest))
 
 
-async def _parents(session: AsyncSession, actor: Actor, row: ImageRow) -> list[ImageParent]:
+async def _parents(session: AsyncSession, actor: Actor, groups: Collection[str], row: ImageRow) -> list[ImageParent]:
     chain = await editions.chain(session, row.parent_digest)
     listed = await store.listed(session, {edition.image_id for edition in chain})
     return [
         ImageParent(
             digest=edition.digest,
             name=edition.name,
-            image_id=edition.image_id if _is_seen(actor, listed.get(edition.image_id), edition.digest) else None,
+            image_id=edition.image_id
+            if _is_seen(actor, groups, listed.get(edition.image_id), edition.digest)
+            else None,
         )
         for edition in chain
     ]
 
 
-def _is_seen(actor: Actor, image: Image | None, digest: str) -> bool:
+def _is_seen(actor: Actor, groups: Collection[str], image: Image | None, digest: str) -> bool:
     """Whether the image is in the caller's catalogue and still the edition `digest`."""
     if image is None or image.digest != digest:
         return False
-    return allowed(actor, "image:read", image.owner, public=image.visibility == "PUBLIC")
+    return allowed(actor, "image:read", image.owner, shared=is_shared(image, groups))
 
 
 async def users_of(session: AsyncSession, actor: Actor, row: ImageRow) -> list[ImageUse]:
-    """The instances and the unfinished jobs that need an image; those of others, if it is public, without a name."""
+    """The instances and the unfinished jobs that need an image; those of others, if it is shared, without a name."""
     uses = [("instance", use.id, use.name, use.owner) for use in await instances.using_image(session, row.id)]
     working = await jobs.using_image(session, row.id)
     uses += [("job", job.id, job.label, job.owner) for job in working]

@@ -2,15 +2,15 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.package_name import package_key
-from jupyter_mlplat.core.text import Rule, one_line
+from jupyter_mlplat.core.text import Rule, one_line, refused
 from jupyter_mlplat.flavors.models import Category
 
 ImageName = Annotated[
@@ -48,6 +48,7 @@ class Origin(StrEnum):
 
 class Visibility(StrEnum):
     PRIVATE = "PRIVATE"
+    GROUP = "GROUP"
     PUBLIC = "PUBLIC"
 
 
@@ -200,6 +201,7 @@ class Image(Model):
     origin: Origin
     type: Literal["BUILD_IN", "DEDICATED"]
     visibility: Visibility
+    groups: list[str] = []
     digest: str | None
     reference: str = ""
     parent_digest: str | None
@@ -274,10 +276,17 @@ class ImageComparison(Model):
 
 
 class ImageUpdate(Model):
-    """What can be changed of an image: not what is in it."""
+    """What can be changed of an image: not what is in it. `groups` go with the visibility GROUP."""
 
     description: Description | None = None
     visibility: Visibility | None = None
+    groups: Annotated[list[Line], Field(max_length=100)] = []
+
+    @model_validator(mode="after")
+    def _groups_are_for_groups(self) -> Self:
+        if bool(self.groups) != (self.visibility == Visibility.GROUP):
+            raise refused("to share with groups, name them and let the visibility be GROUP")
+        return self
 
 
 class ImageFilter(PageRequest):

@@ -1,12 +1,13 @@
 """What people may ask of images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups, check_own
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.backends.base import ImageBackend, RegistersImages, SaveSpec
@@ -33,6 +34,7 @@ from jupyter_mlplat.images.models import (
     SavePreviewRequest,
 )
 from jupyter_mlplat.images.prepare import PLATFORM
+from jupyter_mlplat.images.sharing import is_shared
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.instances.models import Status, Target
@@ -45,16 +47,19 @@ class ImageService:
     database: Database
     backend: ImageBackend
     flavors: FlavorService
+    groups: Groups
 
     async def find(self, actor: Actor, wanted: ImageFilter) -> Page[Image]:
+        groups = await self.groups.of(actor.user)
         async with self.database.read() as session:
-            return await store.find(session, wanted, actor)
+            return await store.find(session, wanted, actor, groups)
 
     async def get(self, actor: Actor, image_id: str) -> ImageDetail:
         """One image with what is in it, what it stands on and who uses it."""
+        groups = await self.groups.of(actor.user)
         async with self.database.read() as session:
-            row = await self._row(session, actor, "image:read", image_id)
-            return await look_into(session, actor, row)
+            row = await self._row(session, actor, "image:read", image_id, groups)
+            return await look_into(session, actor, groups, row)
 
     async def compare(self, actor: Actor, image_id: str, other_id: str) -> ImageComparison:
         """Two images side by side."""
@@ -71,14 +76,20 @@ class ImageService:
 
     async def update(self, actor: Actor, image_id: str, wanted: ImageUpdate) -> Image:
         """Describe an image anew, or change who may see it. Who runs on it goes on running."""
+        groups = await self.groups.of(actor.user)
+        async with self.database.read() as session:
+            owner = (await self._row(session, actor, "image:update", image_id, groups)).owner
+        check_own(wanted.groups, await self.groups.of(owner), owner)
         async with self.database.transaction() as session:
-            row = await self._row(session, actor, "image:update", image_id)
+            row = await self._row(session, actor, "image:update", image_id, groups)
             if row.origin == Origin.PRESET:
                 raise Conflict(f"{row.full_name} is a preset: what is said of it stands in the catalogue of presets.")
-            changed = wanted.model_dump(exclude_none=True)
-            for name, value in changed.items():
-                setattr(row, name, value)
-            detail = ", ".join(f"{name}: {value}" for name, value in changed.items())
+            if wanted.visibility is not None:
+                row.visibility, row.groups = wanted.visibility, wanted.groups
+            if wanted.description is not None:
+                row.description = wanted.description
+            changed = {name: value for name, value in wanted.model_dump().items() if value}
+            detail = ", ".join(f"{name}: {_said(value)}" for name, value in changed.items())
             audit.record(session, actor, "image:update", resource_id=row.id, owner=row.owner,
                          resource_name=row.full_name, detail=detail)  # fmt: skip
             events.emit(session, "image", row.id, row.owner, "Updated", detail)
@@ -169,8 +180,9 @@ class ImageService:
 
     async def cancel(self, actor: Actor, image_id: str) -> Image:
         """Give up a save; nothing of it stays."""
+        groups = await self.groups.of(actor.user)
         async with self.database.transaction() as session:
-            row = await self._row(session, actor, "image:cancel", image_id)
+            row = await self._row(session, actor, "image:cancel", image_id, groups)
             if row.status not in (ImageStatus.INIT, ImageStatus.CREATING):
                 raise Conflict(f"{row.full_name} is not being saved: there is nothing to cancel.")
             if not row.cancelled:
@@ -182,8 +194,9 @@ class ImageService:
 
     async def delete(self, actor: Actor, image_id: str) -> Image:
         """Take an image out of the catalogue; refused while an instance or an unfinished job uses it."""
+        groups = await self.groups.of(actor.user)
         async with self.database.transaction() as session:
-            row = await self._row(session, actor, "image:delete", image_id)
+            row = await self._row(session, actor, "image:delete", image_id, groups)
             if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
                 doing = "copied" if row.origin == Origin.CUSTOMIZE else "saved"
                 raise Conflict(f"{row.full_name} is being {doing}. Wait until that is done, then delete it.")
@@ -228,9 +241,16 @@ class ImageService:
             raise InUse(f"{row.full_name} is used by {names}. Switch or delete those instances first.")
         raise InUse(f"{row.full_name} is used by the job {names}. Wait until it has ended, or stop it.")
 
-    async def _row(self, session: AsyncSession, actor: Actor, action: str, image_id: str) -> ImageRow:
+    async def _row(
+        self, session: AsyncSession, actor: Actor, action: str, image_id: str, groups: Collection[str]
+    ) -> ImageRow:
+        """The image, where a caller of those groups may do `action` on it."""
         row = await store.get(session, image_id)
         if row is None:
             raise NotFound(f"There is no image {image_id!r}.")
-        require(actor, action, owner=row.owner, resource_id=row.id, public=row.public)
+        require(actor, action, owner=row.owner, resource_id=row.id, shared=is_shared(row, groups))
         return row
+
+
+def _said(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)

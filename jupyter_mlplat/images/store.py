@@ -1,6 +1,5 @@
 """The table of images, and its queries."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,9 +11,7 @@ from sqlalchemy import (
     Index,
     Row,
     Select,
-    String,
     and_,
-    cast,
     func,
     not_,
     or_,
@@ -22,11 +19,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.core.models import Page
-from jupyter_mlplat.db.base import Base, Owned
+from jupyter_mlplat.db.base import Base, Owned, has
 from jupyter_mlplat.images import editions
 from jupyter_mlplat.images.editions import EditionRow
 from jupyter_mlplat.images.models import Image, ImageFilter, ImageStatus, Origin, SaveProgress, Service, Visibility
@@ -69,14 +66,12 @@ class ImageRow(Owned, Base):
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
     exclude: Mapped[list[Any]] = mapped_column(default=list)
     """Paths in the image whose changes a save leaves out."""
+    groups: Mapped[list[Any]] = mapped_column(default=list)
+    """Those that it is shared with, where its visibility is GROUP."""
     cancelled: Mapped[bool] = mapped_column(default=False)
     """Its save is to be given up."""
     retires_on: Mapped[date | None]
     instead: Mapped[str] = mapped_column(default="")
-
-    @property
-    def public(self) -> bool:
-        return self.visibility == Visibility.PUBLIC
 
     @property
     def full_name(self) -> str:
@@ -108,6 +103,7 @@ def to_model(row: ImageRow, standing: Standing = Standing()) -> Image:
         origin=Origin(row.origin),
         type="BUILD_IN" if row.origin == Origin.PRESET else "DEDICATED",
         visibility=Visibility(row.visibility),
+        groups=row.groups,
         digest=row.digest,
         reference=row.reference,
         parent_digest=row.parent_digest,
@@ -150,12 +146,12 @@ async def preferred(session: AsyncSession) -> ImageRow | None:
     return await session.scalar(query.order_by(ImageRow.preferred.desc(), ImageRow.created_at).limit(1))
 
 
-async def find(session: AsyncSession, wanted: ImageFilter, actor: Actor) -> Page[Image]:
-    """A page of the catalogue that the caller may see: presets first, then the newest."""
+async def find(session: AsyncSession, wanted: ImageFilter, actor: Actor, groups: Collection[str]) -> Page[Image]:
+    """A page of the catalogue that the caller, of those groups, may see: presets first, then the newest."""
     chosen = select(ImageRow.id).where(ImageRow.status != ImageStatus.DELETED)
     if wanted.outdated is not None:
         chosen = _standing(chosen).where(_OUTDATED if wanted.outdated else not_(_OUTDATED))
-    chosen = chosen.where(*_visible_to(actor), *_matching(wanted))
+    chosen = chosen.where(*_visible_to(actor, groups), *_matching(wanted))
     total = await session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
     # what each stands on is looked up for the rows of the page alone
     page = chosen.order_by(*_ORDER).limit(wanted.limit).offset(wanted.offset).scalar_subquery()
@@ -198,10 +194,11 @@ def _listed(row: Row[*tuple[Any, ...]]) -> Image:
     return to_model(image, Standing(parent, base, bool(outdated), retires_on, instead or ""))
 
 
-def _visible_to(actor: Actor) -> list[ColumnElement[bool]]:
+def _visible_to(actor: Actor, groups: Collection[str]) -> list[ColumnElement[bool]]:
     if actor.admin and not actor.instance_id:
         return []
-    return [or_(ImageRow.owner == actor.user, ImageRow.visibility == Visibility.PUBLIC)]
+    own_or_everybodys = (ImageRow.owner == actor.user, ImageRow.visibility == Visibility.PUBLIC)
+    return [or_(*own_or_everybodys, *(has(ImageRow.groups, group) for group in groups))]
 
 
 def _matching(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -216,14 +213,9 @@ def _matching(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         (ImageRow.architectures, wanted.arch),
     ):
         if member:
-            yield _has(list_column, member)
+            yield has(list_column, member)
     if wanted.package:
         yield ImageRow.digest.in_(editions.with_package(wanted.package))
-
-
-def _has(column: InstrumentedAttribute[list[Any]], member: str) -> ColumnElement[bool]:
-    """Whether a list of words kept as JSON has that one: as text, which both databases can search."""
-    return cast(column, String).contains(json.dumps(member), autoescape=True)
 
 
 async def presets(session: AsyncSession) -> list[ImageRow]:

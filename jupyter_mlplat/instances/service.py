@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.backends.base import GrowingWork, InstanceBackend, LiveResize, ServerLaunch
@@ -18,8 +19,7 @@ from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.flavors.models import Effect, Flavor, FlavorChoice, FlavorOffer
 from jupyter_mlplat.flavors.service import FlavorService
-from jupyter_mlplat.images import store as images
-from jupyter_mlplat.images.models import ImageStatus
+from jupyter_mlplat.images import sharing
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store
 from jupyter_mlplat.instances.models import (
@@ -51,6 +51,7 @@ class InstanceService:
     backend: InstanceBackend
     flavors: FlavorService
     settings: Settings
+    groups: Groups
 
     async def find(self, actor: Actor, wanted: InstanceFilter) -> Page[Instance]:
         """The caller's instances; an administrator's list holds everybody's."""
@@ -71,10 +72,11 @@ class InstanceService:
         """A new instance that the reconciler will start."""
         require(actor, "instance:create", owner=actor.user)
         flavor = await self.flavors.available(wanted.flavor)
+        groups = await self.groups.of(actor.user)
         async with self.database.transaction() as session:
             await self._check_quota(session, actor.user)
             await self._check_name(session, actor.user, wanted.name)
-            image = await self._image(session, actor, wanted.image_id)
+            image = await sharing.usable(session, actor, groups, wanted.image_id)
             row = InstanceRow(
                 id=new_id("i"),
                 owner=actor.user,
@@ -171,12 +173,13 @@ class InstanceService:
         flavor = None
         if wanted.flavor is not None and wanted.flavor != row.flavor:
             flavor = await self.flavors.available(wanted.flavor, spec_of(row, self.flavors.get(row.flavor)))
+        groups = await self.groups.of(actor.user)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:switch", instance_id)
             _refuse_while_saving(row)
             if row.status not in SWITCHABLE or row.switching or row.target == Target.DELETED:
                 raise Conflict(f"{row.name} is {row.situation}; wait until it is running or stopped, then switch.")
-            image = await self._image(session, actor, wanted.image_id) if wanted.image_id else None
+            image = await sharing.usable(session, actor, groups, wanted.image_id) if wanted.image_id else None
             if image is not None and (image.id, image.digest) == (row.image_id, row.image_digest):
                 image = None
             self._agree_to_restart(row, flavor, image, wanted.restart)
@@ -252,15 +255,6 @@ class InstanceService:
             raise NotFound(f"There is no instance {instance_id!r}.")
         require(actor, action, owner=row.owner, resource_id=row.id, instance_id=row.id)
         return row
-
-    async def _image(self, session: AsyncSession, actor: Actor, image_id: str | None) -> ImageRow:
-        image = await (images.get(session, image_id) if image_id else images.preferred(session))
-        if image is None:
-            raise InvalidInput(f"There is no image {image_id!r}. `mlplat image list` shows those that you can use.")
-        require(actor, "image:use", owner=image.owner, resource_id=image.id, public=image.public)
-        if image.status != ImageStatus.ACTIVE:
-            raise Conflict(f"Image {image.full_name} is {image.status}; only an ACTIVE one can be used.")
-        return image
 
     async def _check_name(self, session: AsyncSession, owner: str, name: str) -> None:
         if await store.named(session, owner, name):

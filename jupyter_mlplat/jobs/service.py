@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.backends.base import JobBackend
@@ -20,8 +21,7 @@ from jupyter_mlplat.errors import Conflict, InvalidInput, NotFound, QuotaExceede
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.flavors.service import FlavorService
-from jupyter_mlplat.images import store as images
-from jupyter_mlplat.images.models import ImageStatus
+from jupyter_mlplat.images import sharing
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.jobs import store
 from jupyter_mlplat.jobs.channels import JobChannels
@@ -51,6 +51,7 @@ class JobService:
     storage: StorageService
     access: StorageAccess
     settings: Settings
+    groups: Groups
 
     @property
     def bundles(self) -> BundleService:
@@ -97,8 +98,9 @@ class JobService:
         flavor = await self.flavors.available(wanted.flavor)
         await self.bundles.get(actor, wanted.bundle)
         await asyncio.to_thread(self.bundles.folder.check_entry, wanted.bundle, wanted.entry)
+        groups = await self.groups.of(actor.user)
         async with self.database.transaction() as session:
-            image = await self._image(session, actor, wanted.image_id)
+            image = await sharing.usable(session, actor, groups, wanted.image_id)
             return await self._add(session, actor, wanted, kind, image, flavor.id)
 
     async def rerun(self, actor: Actor, job_id: str) -> Job:
@@ -149,15 +151,6 @@ class JobService:
         _audit(session, actor, "job:create", row, detail)
         await session.flush()
         return store.to_model(row)
-
-    async def _image(self, session: AsyncSession, actor: Actor, image_id: str | None) -> ImageRow:
-        image = await (images.get(session, image_id) if image_id else images.preferred(session))
-        if image is None:
-            raise InvalidInput(f"There is no image {image_id!r}. `mlplat image list` shows those that you can use.")
-        require(actor, "image:use", owner=image.owner, resource_id=image.id, public=image.public)
-        if image.status != ImageStatus.ACTIVE:
-            raise Conflict(f"Image {image.full_name} is {image.status}; only an ACTIVE one can be used.")
-        return image
 
     def _check_nodes(self, nodes: int) -> None:
         most = self.settings.job_nodes

@@ -1,6 +1,6 @@
 """Images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -75,10 +75,17 @@ class Images:
         """How the image `other_id` differs from `image_id`."""
         return self._wire.call("GET", f"{_path(image_id)}/comparison", ImageComparison, params={"other": other_id})
 
-    def update(self, image_id: str, *, description: str | None = None, visibility: Visibility | None = None) -> Image:
-        """Describe an image anew, or change who may see and use it."""
-        wanted = ImageUpdate(description=description, visibility=visibility)
-        body = wanted.model_dump(mode="json", exclude_none=True)
+    def update(
+        self,
+        image_id: str,
+        *,
+        description: str | None = None,
+        visibility: Visibility | None = None,
+        groups: Sequence[str] = (),
+    ) -> Image:
+        """Describe an image anew, or change who may see and use it; `groups` go with the visibility GROUP."""
+        wanted = ImageUpdate(description=description, visibility=visibility, groups=list(groups))
+        body = wanted.model_dump(mode="json", exclude_defaults=True)
         return self._wire.call("PATCH", _path(image_id), Image, json=body)
 
     def find(self, reference: str) -> Image:

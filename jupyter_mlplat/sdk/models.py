@@ -9,4 +9,5 @@ class Me(BaseModel):
     user: str
     admin: bool
     instance_id: str | None
+    groups: list[str] = []
     permissions: list[str]

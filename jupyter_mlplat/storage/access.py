@@ -9,7 +9,6 @@ from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from jupyter_mlplat.storage import endpoint_store as store
 from jupyter_mlplat.storage.endpoint_looks import temporary
 from jupyter_mlplat.storage.endpoint_models import BucketPlace, Credentials, CredentialsAsked
 from jupyter_mlplat.storage.endpoint_store import EndpointRow
@@ -26,12 +25,12 @@ LOOK_AGAIN = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class StorageAccess:
-    """Resolves buckets and gives keys; both are for the owner and for the owner's instances."""
+    """Resolves buckets and gives keys, to who reaches the endpoint and to their instances."""
 
     endpoints: EndpointService
 
     async def place(self, actor: Actor, bucket: str) -> BucketPlace:
-        """The built-in store where it has the bucket, else the endpoint that serves it.
+        """The built-in store where it has the bucket, else the caller's endpoint that serves it, else a shared one.
 
         NotFound where none does, Conflict where several do.
         """
@@ -39,11 +38,11 @@ class StorageAccess:
         (local,) = await self.endpoints.builtin.endpoints(actor)
         if bucket in local.buckets:
             return BucketPlace(bucket=bucket, endpoint=LOCAL)
-        return BucketPlace(bucket=bucket, endpoint=(await self._serving(actor, bucket)).name)
+        return BucketPlace(bucket=bucket, endpoint=(await self._serving(actor, bucket)).name_for(actor.user))
 
     async def check_given(self, actor: Actor, endpoint: str) -> None:
         """NotAllowed where the owner of the endpoint lets no keys leave the platform."""
-        _refuse_kept(await self.endpoints.row(actor, endpoint))
+        _refuse_kept(await self.endpoints.row(actor, endpoint), actor.user)
 
     async def credentials(self, actor: Actor, asked: CredentialsAsked) -> Credentials:
         """Keys for an endpoint, or for the one that a bucket is at. NotAllowed where its owner lets none leave."""
@@ -63,24 +62,25 @@ class StorageAccess:
         if name == LOCAL:
             return Credentials(endpoint=LOCAL, provider="local")
         row = await self.endpoints.row(actor, name)
+        _refuse_kept(row, actor.user)
         keys = await self._keys(row, only)
         await self._note(actor, row, keys, purpose)
-        return _described(row, keys)
+        return _described(row, name, keys)
 
     async def _serving(self, actor: Actor, bucket: str) -> EndpointRow:
-        async with self.endpoints.database.read() as session:
-            rows = await store.of_owner(session, actor.user)
-        found = [row for row in rows if bucket in row.serves]
+        own, shared = await self.endpoints.reached(actor)
+        rows = [*own, *shared]
+        found = _with_bucket(own, bucket) or _with_bucket(shared, bucket)
         if not found:
-            found = [row for row in await self._looked_again(rows) if bucket in row.serves]
+            found = _with_bucket(await self._looked_again(rows), bucket)
         if len(found) > 1:
-            names = " and ".join(row.name for row in found)
+            names = " and ".join(row.name_for(actor.user) for row in found)
             raise Conflict(
                 f"{names} both serve a bucket {bucket}. Say which buckets each of them is to serve, so that only one "
                 f"has {bucket}: mlplat storage endpoint change NAME --bucket …"
             )
         if not found:
-            raise NotFound(f"There is no bucket {bucket} in your storage.{_out_of_reach(rows)}")
+            raise NotFound(f"There is no bucket {bucket} in your storage.{_out_of_reach(rows, actor.user)}")
         return found[0]
 
     async def _looked_again(self, rows: list[EndpointRow]) -> list[EndpointRow]:
@@ -93,7 +93,6 @@ class StorageAccess:
         return due
 
     async def _keys(self, row: EndpointRow, only: str) -> Keys:
-        _refuse_kept(row)
         secret = self.endpoints.vault.open(row.sealed)
         if row.keys == "own":
             return Keys(row.access_key, secret, None, now() + OWN_KEYS_FOR)
@@ -108,7 +107,9 @@ class StorageAccess:
             )  # fmt: skip
 
 
-def _refuse_kept(row: EndpointRow) -> None:
+def _refuse_kept(row: EndpointRow, user: str) -> None:
+    if row.keys == "none" and user != row.owner:
+        raise NotAllowed(f"{row.name_for(user)} gives no keys to instances and jobs. Ask {row.owner} to let it.")
     if row.keys == "none":
         raise NotAllowed(
             f"The endpoint {row.name} gives no keys to instances and jobs. Where it has STS, let it give "
@@ -117,11 +118,11 @@ def _refuse_kept(row: EndpointRow) -> None:
         )
 
 
-def _described(row: EndpointRow, keys: Keys) -> Credentials:
+def _described(row: EndpointRow, name: str, keys: Keys) -> Credentials:
     same = ("provider", "address", "region", "path_style", "authorities", "prefix")
     return Credentials(
         **{name: getattr(row, name) for name in same},
-        endpoint=row.name,
+        endpoint=name,
         access_key=keys.access,
         secret_key=keys.secret,
         token=keys.token,
@@ -133,6 +134,10 @@ def _just_failed(row: EndpointRow) -> bool:
     return row.state == "failed" and row.tested_at is not None and row.tested_at > now() - LOOK_AGAIN
 
 
-def _out_of_reach(rows: list[EndpointRow]) -> str:
-    names = [row.name for row in rows if row.state == "failed" and not row.buckets]
+def _with_bucket(rows: list[EndpointRow], bucket: str) -> list[EndpointRow]:
+    return [row for row in rows if bucket in row.serves]
+
+
+def _out_of_reach(rows: list[EndpointRow], user: str) -> str:
+    names = [row.name_for(user) for row in rows if row.state == "failed" and not row.buckets]
     return f" It may be at {' or '.join(names)}, which could not be listed." if names else ""

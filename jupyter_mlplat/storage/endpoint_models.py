@@ -105,6 +105,9 @@ class EndpointChange(Model):
     keys: KeysGiven | None = None
     sts_address: Address | Literal[""] | None = None
     sts_role: Line | None = None
+    groups: Annotated[list[Line], Field(max_length=100)] | None = Field(
+        default=None, description="Those whose members may use it, with the keys that it gives to instances"
+    )
 
 
 class BucketPlace(Model):

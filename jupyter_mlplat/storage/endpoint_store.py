@@ -1,13 +1,14 @@
 """The table of storage endpoints."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Text, select
+from sqlalchemy import Index, Text, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jupyter_mlplat.db.base import Base, Owned
+from jupyter_mlplat.db.base import Base, Owned, has
 from jupyter_mlplat.storage.models import Endpoint
 
 
@@ -34,6 +35,8 @@ class EndpointRow(Owned, Base):
     keys: Mapped[str]
     sts_address: Mapped[str]
     sts_role: Mapped[str]
+    groups: Mapped[list[Any]] = mapped_column(default=list)
+    """Those that it is shared with."""
     state: Mapped[str]
     message: Mapped[str]
     tested_at: Mapped[datetime | None]
@@ -42,18 +45,39 @@ class EndpointRow(Owned, Base):
     def serves(self) -> list[str]:
         return list(self.buckets or self.found)
 
+    def name_for(self, user: str) -> str:
+        """What `user` calls it: names of endpoints have no dots, so nobody has one of their own that is called so."""
+        return self.name if user == self.owner else f"{self.name}.{self.owner}"
 
-def to_model(row: EndpointRow) -> Endpoint:
-    """The row as its owner sees it: without the secret."""
-    same = ("name", "provider", "address", "region", "path_style", "prefix", "access_key", "keys", "sts_address",
+
+def to_model(row: EndpointRow, user: str) -> Endpoint:
+    """The row as `user` sees it: without the secret."""
+    same = ("owner", "provider", "address", "region", "path_style", "prefix", "keys", "sts_address",
             "sts_role", "state", "message", "tested_at")  # fmt: skip
     known = {name: getattr(row, name) for name in same}
-    return Endpoint(**known, buckets=row.serves, all_buckets=not row.buckets, own_authority=bool(row.authorities))
+    if user == row.owner:
+        known |= {"access_key": row.access_key, "groups": row.groups}
+    return Endpoint(
+        **known,
+        name=row.name_for(user),
+        buckets=row.serves,
+        all_buckets=not row.buckets,
+        own_authority=bool(row.authorities),
+    )
 
 
 async def of_owner(session: AsyncSession, owner: str) -> list[EndpointRow]:
     """In the order of their names."""
     return list(await session.scalars(select(EndpointRow).where(EndpointRow.owner == owner).order_by(EndpointRow.name)))
+
+
+async def shared_with(session: AsyncSession, user: str, groups: Collection[str]) -> list[EndpointRow]:
+    """Those of others that are shared with one of these groups, in the order of their names."""
+    if not groups:
+        return []
+    theirs = or_(*(has(EndpointRow.groups, group) for group in sorted(groups)))
+    query = select(EndpointRow).where(EndpointRow.owner != user, theirs)
+    return list(await session.scalars(query.order_by(EndpointRow.name, EndpointRow.owner)))
 
 
 async def named(session: AsyncSession, owner: str, name: str) -> EndpointRow | None:

@@ -1,4 +1,4 @@
-"""Endpoints of users: adding, testing, changing and removing them. They are always the caller's own."""
+"""Endpoints of users: adding, testing, changing and removing one's own, and seeing those that others share."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups, check_own
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.core.clock import now
@@ -39,18 +40,26 @@ class EndpointService:
     builtin: StorageService
     vault: Vault
     addresses: Addresses
+    groups: Groups
 
     async def find(self, actor: Actor) -> list[Endpoint]:
-        """The caller's endpoints with their buckets, the built-in one first."""
+        """The built-in endpoint, the caller's own, and those shared with a group of theirs, with their buckets."""
         (local,) = await self.builtin.endpoints(actor)
+        own, shared = await self.reached(actor)
+        return [local, *(to_model(row, actor.user) for row in [*own, *shared])]
+
+    async def reached(self, actor: Actor) -> tuple[list[EndpointRow], list[EndpointRow]]:
+        """The caller's own endpoints, and those that others share with a group of theirs."""
+        groups = await self.groups.of(actor.user)
         async with self.database.read() as session:
-            return [local, *(to_model(row) for row in await store.of_owner(session, actor.user))]
+            own = await store.of_owner(session, actor.user)
+            return own, await store.shared_with(session, actor.user, groups)
 
     async def get(self, actor: Actor, name: str) -> Endpoint:
         require(actor, "storage:read", owner=actor.user)
         if name == LOCAL:
             return (await self.builtin.endpoints(actor))[0]
-        return to_model(await self.row(actor, name))
+        return to_model(await self.row(actor, name), actor.user)
 
     async def add(self, actor: Actor, wanted: EndpointAdd) -> Endpoint:
         """Keep it and test it; one that does not answer is kept all the same, with what is wrong."""
@@ -69,16 +78,15 @@ class EndpointService:
 
     async def test(self, actor: Actor, name: str) -> Endpoint:
         """Ask the endpoint for a listing, and write down how it went."""
-        require(actor, "storage:manage", owner=actor.user, resource_id=name)
-        return await self._tested(await self.row(actor, name))
+        return await self._tested(await self._own(actor, name))
 
     async def change(self, actor: Actor, name: str, wanted: EndpointChange) -> Endpoint:
         """Change what is given. New keys are tried first: where they fail the old ones stay."""
-        require(actor, "storage:manage", owner=actor.user, resource_id=name)
+        row = await self._own(actor, name)
         given = wanted.model_dump(exclude_none=True, exclude={"secret_key"})
         _check_keys(wanted)
+        check_own(wanted.groups or [], await self.groups.of(row.owner), row.owner)
         await self._check_addresses(wanted)
-        row = await self.row(actor, name)
         sealed = self.vault.seal(wanted.secret_key.get_secret_value()) if wanted.secret_key else row.sealed
         _apply(row, given, sealed)
         seen = await self.looked(row)
@@ -89,13 +97,13 @@ class EndpointService:
             _apply(kept, given, sealed)
             _write_down(kept, seen)
             _note(session, actor, kept, "EndpointChanged", f"The endpoint {name} is changed: {_changes(wanted)}")
-        return to_model(kept)
+        return to_model(kept, actor.user)
 
     async def remove(self, actor: Actor, name: str) -> None:
         """Forget it and its keys; what is in its buckets stays. InUse names the unfinished jobs that use it."""
-        require(actor, "storage:manage", owner=actor.user, resource_id=name)
         if name == LOCAL:
             raise NotAllowed("The built-in endpoint cannot be removed.")
+        await self._own(actor, name)
         async with self.database.transaction() as session:
             row = await self._row(session, actor.user, name)
             using = [job.label for job in await jobs.unfinished(session, actor.user) if _uses(job, row.serves)]
@@ -119,9 +127,20 @@ class EndpointService:
         return done
 
     async def row(self, actor: Actor, name: str) -> EndpointRow:
-        """NotFound where the caller has none of that name."""
-        async with self.database.read() as session:
-            return await self._row(session, actor.user, name)
+        """The one that the caller calls so, their own or a shared one; NotFound where there is none."""
+        own, shared = await self.reached(actor)
+        for row in (*own, *shared):
+            if row.name_for(actor.user) == name:
+                require(actor, "storage:use", owner=row.owner, resource_id=name, shared=row.owner != actor.user)
+                return row
+        raise _none(name)
+
+    async def _own(self, actor: Actor, name: str) -> EndpointRow:
+        """The same, for those who may change it; NotAllowed where it is somebody else's."""
+        require(actor, "storage:manage", owner=actor.user, resource_id=name)
+        row = await self.row(actor, name)
+        require(actor, "storage:manage", owner=row.owner, resource_id=name, shared=row.owner != actor.user)
+        return row
 
     async def looked(self, row: EndpointRow) -> Look:
         try:
@@ -137,7 +156,7 @@ class EndpointService:
             if kept is None:
                 raise _none(row.name)
             _write_down(kept, seen)
-        return to_model(kept)
+        return to_model(kept, kept.owner)
 
     async def _check_addresses(self, wanted: EndpointAdd | EndpointChange) -> None:
         for address in filter(None, (wanted.address, wanted.sts_address)):

@@ -16,10 +16,14 @@ EndpointState = Literal["ready", "failed", "untested"]
 class Endpoint(Model):
     """Where buckets are. `buckets` are those that it is to serve, else (`all_buckets`) those that its keys listed last.
 
+    One of somebody else's is called NAME.OWNER. `groups` are those that it is shared with by its owner.
+
     `keys` says how processes of instances get keys: temporary ones by STS, the endpoint's own, or none at all.
     """
 
     name: str
+    owner: str = ""
+    groups: list[str] = []
     provider: Provider
     buckets: list[str]
     all_buckets: bool = True

@@ -89,10 +89,11 @@ def open_page(console: Stage, chromium: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
-    """The platform that all tests here share. Maria is an administrator of it."""
+    """The platform that all tests here share. Maria is an administrator of it; Grace and Ada are in a group."""
     data_dir = tmp_path_factory.mktemp("platform") / "data"
     data_dir.mkdir()
     (data_dir / "config.toml").write_text('[platform]\nadmins = ["maria"]\n')
+    (data_dir / "hub_config.py").write_text('c.JupyterHub.load_groups = {"vision": {"users": ["grace", "ada"]}}\n')
     with running_platform(data_dir) as platform:
         yield platform
 

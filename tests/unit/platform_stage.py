@@ -54,6 +54,18 @@ def empty_database() -> bytes:
 
 
 @dataclass
+class KnownGroups:
+    """The groups of each user, as a Hub would tell them."""
+
+    members: dict[str, set[str]] = field(default_factory=dict)
+
+    async def of(self, user: str) -> frozenset[str]:
+        return frozenset(self.members.get(user, ()))
+
+    async def close(self) -> None: ...
+
+
+@dataclass
 class Stage:
     """Parts are made anew at each look, as after a restart of the platform; database and world stay."""
 
@@ -64,6 +76,7 @@ class Stage:
     images_are: type[MemoryImages] = MemoryImages
     jobs_are: type[MemoryJobs] = MemoryJobs
     world: World = field(default_factory=World)
+    groups: KnownGroups = field(default_factory=KnownGroups)
     kill_at: int | None = None
     """Cut the work off at that commit or step of the back end, counted from 1."""
     ticks: int = 0
@@ -89,12 +102,12 @@ class Stage:
         self.flavors = FlavorService(read_catalog(), backend)
         self.storage = StorageService(self.database, self.settings)
         self.endpoints = EndpointService(
-            self.database, self.storage, vault_of(self.settings), addresses_of(self.settings)
+            self.database, self.storage, vault_of(self.settings), addresses_of(self.settings), self.groups
         )
         self.access = StorageAccess(self.endpoints)
-        self.instances = InstanceService(self.database, backend, self.flavors, self.settings)
-        self.images = ImageService(self.database, images, self.flavors)
-        self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings)
+        self.instances = InstanceService(self.database, backend, self.flavors, self.settings, self.groups)
+        self.images = ImageService(self.database, images, self.flavors, self.groups)
+        self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings, self.groups)
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
         self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors)
         self.job_work = JobReconciler(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sdk_stage import TOKEN, Stage, image, instance, json_reply, page
@@ -95,11 +96,24 @@ def test_two_images_are_compared(stage: Stage) -> None:
     assert json.loads(mlplat("image", "compare", "python:3.12", "mine:v2", "--json").stdout)["packages"] == CHANGES
 
 
-@pytest.mark.parametrize(("more", "visibility"), [([], "PUBLIC"), (["--private"], "PRIVATE")])
-def test_an_image_is_shared_and_taken_back(stage: Stage, more: list[str], visibility: str) -> None:
-    stage.on("PATCH", f"images/{OTHER}", json_reply(image("mine", "v2", id=OTHER, visibility=visibility)))
-    assert mlplat("image", "share", "mine:v2", *more).exit_code == 0
-    assert json.loads(stage.requests("PATCH", f"images/{OTHER}")[0].body) == {"visibility": visibility}
+@pytest.mark.parametrize(
+    ("more", "sent", "words"),
+    [
+        ([], {"visibility": "PUBLIC"}, "by everybody."),
+        (["--private"], {"visibility": "PRIVATE"}, "by its owner alone."),
+        (["--group", "a", "--group", "b"], {"visibility": "GROUP", "groups": ["a", "b"]}, "the members of a, b."),
+    ],
+)
+def test_an_image_is_shared_and_taken_back(stage: Stage, more: list[str], sent: dict[str, Any], words: str) -> None:
+    stage.on("PATCH", f"images/{OTHER}", json_reply(image("mine", "v2", id=OTHER, **sent)))
+    done = mlplat("image", "share", "mine:v2", *more)
+    assert (done.exit_code, words in done.stdout) == (0, True)
+    assert json.loads(stage.requests("PATCH", f"images/{OTHER}")[0].body) == sent
+
+
+def test_shared_and_private_at_once_is_refused(stage: Stage) -> None:
+    assert "leave out --private or --group" in mlplat("image", "share", "mine:v2", "--private", "--group", "a").stderr
+    assert stage.requests("PATCH", f"images/{OTHER}") == []
 
 
 PREVIEW = {

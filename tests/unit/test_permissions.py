@@ -48,8 +48,10 @@ def test_administrators_look_stop_and_delete_but_do_not_act_as_others(action: st
 
 
 @pytest.mark.parametrize("action", PERMISSIONS)
-def test_what_is_public_may_be_seen_and_used_by_all(action: str) -> None:
-    assert allowed(Actor("bob"), action, "", public=True) is (action in ("image:read", "image:use"))
+def test_what_is_shared_may_be_seen_and_used_by_all(action: str) -> None:
+    assert allowed(Actor("bob"), action, "", shared=True) is (
+        action in ("image:read", "image:use", "storage:read", "storage:use")
+    )
 
 
 def test_what_one_may_not_see_is_not_there() -> None:
@@ -64,7 +66,7 @@ def test_what_one_may_only_see_is_refused_with_a_way_out() -> None:
         require(ONE, "instance:delete", owner="alice", resource_id="i-one", instance_id="i-one")
     assert isinstance(refused.value, Refused)
     with pytest.raises(NotAllowed, match="administrator"):
-        require(ALICE, "image:delete", owner="", resource_id="m-preset", public=True)
+        require(ALICE, "image:delete", owner="", resource_id="m-preset", shared=True)
     with pytest.raises(NotAllowed):
         require(ADMIN, "instance:start", owner="alice", resource_id="i-one")
 

@@ -11,9 +11,12 @@ function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
     const chosen = field.type !== 'radio' || field.checked;
+    if (!counts(form, field)) {
+      continue;
+    }
     if (['ticked', 'unticked'].includes(field.dataset.type)) {
-      const counts = field.checked === (field.dataset.type === 'ticked');
-      body[field.name] = [...(body[field.name] ?? []), ...(counts ? [field.value] : [])];
+      const taken = field.checked === (field.dataset.type === 'ticked');
+      body[field.name] = [...(body[field.name] ?? []), ...(taken ? [field.value] : [])];
     } else if (field.name && !field.disabled && chosen && (field.value || 'keepEmpty' in field.dataset)) {
       body[field.name] = valueOf(field);
       if (field.dataset.sets) {
@@ -22,6 +25,12 @@ function bodyOf(form) {
     }
   }
   return body;
+}
+
+/** Whether the option is chosen that a field below `data-with="NAME=VALUE"` belongs to; others always count. */
+function counts(form, field) {
+  const [name, value] = field.closest('[data-with]')?.dataset.with.split('=') ?? [];
+  return !name || form.elements[name].value === value;
 }
 
 function valueOf(field) {
