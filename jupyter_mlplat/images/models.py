@@ -2,15 +2,15 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.package_name import package_key
-from jupyter_mlplat.core.text import Rule, one_line, refused
+from jupyter_mlplat.core.text import Rule, one_line
 from jupyter_mlplat.flavors.models import Category
 
 ImageName = Annotated[
@@ -281,12 +281,6 @@ class ImageUpdate(Model):
     description: Description | None = None
     visibility: Visibility | None = None
     groups: Annotated[list[Line], Field(max_length=100)] = []
-
-    @model_validator(mode="after")
-    def _groups_are_for_groups(self) -> Self:
-        if bool(self.groups) != (self.visibility == Visibility.GROUP):
-            raise refused("to share with groups, name them and let the visibility be GROUP")
-        return self
 
 
 class ImageFilter(PageRequest):

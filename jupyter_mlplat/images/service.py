@@ -14,7 +14,7 @@ from jupyter_mlplat.backends.base import ImageBackend, RegistersImages, SaveSpec
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.db.engine import Database
-from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, NotFound
+from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import editions, store
@@ -32,6 +32,7 @@ from jupyter_mlplat.images.models import (
     Origin,
     SavePreview,
     SavePreviewRequest,
+    Visibility,
 )
 from jupyter_mlplat.images.prepare import PLATFORM
 from jupyter_mlplat.images.sharing import is_shared
@@ -79,6 +80,8 @@ class ImageService:
         groups = await self.groups.of(actor.user)
         async with self.database.read() as session:
             owner = (await self._row(session, actor, "image:update", image_id, groups)).owner
+        if bool(wanted.groups) != (wanted.visibility == Visibility.GROUP):
+            raise InvalidInput("Name one group or more to share with, and let the visibility be GROUP.")
         check_own(wanted.groups, await self.groups.of(owner), owner)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:update", image_id, groups)

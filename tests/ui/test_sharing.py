@@ -23,11 +23,11 @@ def test_an_image_is_shared_with_a_group(
         assert [found.id for found in ada.images.list(name=image.full_name)] == [image.id]
         assert alan.images.list(name=image.full_name) == []
         with pytest.raises(NotFound):
-            alan.instances.create("on", image_id=image.id)
+            alan.instances.create("on", image=image.id)
     adas = sign_in("ada")
     adas.goto("/services/mlplat/images")
     row = adas.get_by_role("row").filter(has_text=image.full_name)
-    expect(row).to_contain_text("Shared with vision")
+    expect(row).to_contain_text("of grace")
     grace.images.delete(image.id)
 
 
@@ -42,7 +42,7 @@ def share(page: Page, name: str) -> None:
     dialog.get_by_role("radio", name="Groups").check()
     group.uncheck()
     dialog.get_by_role("button", name="Share with groups").click()
-    expect(dialog).to_contain_text("to share with groups, name them")
+    expect(dialog).to_contain_text("Name one group or more")
     group.check()
     dialog.get_by_role("button", name="Share with groups").click()
 
@@ -62,7 +62,7 @@ def test_an_endpoint_is_shared_with_a_group(platform: RunningPlatform, grace: Cl
     adas.goto("/services/mlplat/storage")
     theirs = adas.get_by_role("row").filter(has_text="lake.grace")
     expect(theirs).to_contain_text("Shared by grace")
-    expect(theirs.get_by_role("button")).to_have_count(0)
+    expect(theirs.get_by_label("More for")).to_have_count(0)
     with user_of(platform, "alan") as alan:
         assert [one.name for one in alan.storage_endpoints.list()] == ["local"]
     grace.storage_endpoints.remove("lake")

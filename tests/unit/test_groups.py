@@ -5,7 +5,6 @@ import asyncio
 import httpx
 import pytest
 from platform_stage import ADMIN, ALICE, BOB, Opened, Stage
-from pydantic import ValidationError
 
 from jupyter_mlplat.access import groups
 from jupyter_mlplat.access.actor import Actor
@@ -112,11 +111,13 @@ async def test_one_shares_with_ones_own_groups(stages: Opened) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"visibility": "GROUP"}, {"groups": ["a"]}, {"visibility": "PUBLIC", "groups": ["a"]}]
+    "fields", [{"visibility": "GROUP"}, {"groups": ["vision"]}, {"visibility": "PUBLIC", "groups": ["vision"]}]
 )
-def test_groups_and_their_visibility_belong_together(fields: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="name them and let the visibility be GROUP"):
-        ImageUpdate.model_validate(fields)
+async def test_groups_and_their_visibility_belong_together(stages: Opened, fields: dict[str, object]) -> None:
+    stage = staged(stages)
+    image = await an_image(stage)
+    with pytest.raises(InvalidInput, match="Name one group or more"):
+        await stage.images.update(ALICE, image.id, ImageUpdate.model_validate(fields))
 
 
 async def add(stage: Stage, actor: Actor, name: str, **fields: object) -> None:
