@@ -242,6 +242,7 @@ class Watcher:
     def _read(self) -> None:
         after = {"after": self.seen[-1] if self.seen else self._after}
         with httpx.stream("GET", self._url, params=after, headers=self._headers, timeout=30) as answer:
+            answer.raise_for_status()
             for line in answer.iter_lines():
                 if line.startswith("data:") and "resource_id" in line and '"id"' in line:
                     self.seen.append(json.loads(line.removeprefix("data:"))["id"])
@@ -294,7 +295,7 @@ def test_an_upgrade_and_its_rollback_lose_nothing(release: Release, alice: Clien
     assert alice.instances.get(renamed.id).name == "renamed"
     assert (caller.failures, caller.answers > 20) == ([], True)
     last = alice.instances.events(alices_instance.id)[-1].id
-    until(lambda: last in watcher.seen or None, f"event {last} among {watcher.seen[-5:]}")
+    until(lambda: last in watcher.seen or None, f"event {last} is seen", seconds=120)
     watcher.close()
     assert watcher.seen == sorted(set(watcher.seen))
     assert secrets == [release.secret(key) for key in ("cookie-secret", "hub-secret", "platform-token")]
