@@ -1,8 +1,6 @@
 """Instances and images reach the state that they should, whatever fails and wherever the platform is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import product
 
 import pytest
@@ -23,7 +21,6 @@ from jupyter_mlplat.instances.models import (
     Target,
 )
 from jupyter_mlplat.instances.reconcile import Action, next_action
-from jupyter_mlplat.reconciling.turns import Turns
 
 
 async def now(stage: Stage, instance: Instance) -> Instance:
@@ -167,22 +164,13 @@ async def test_a_start_that_hangs_is_cut_off_once_it_is_to_stop(stages: Opened) 
 async def test_a_start_that_waits_for_its_turn_is_cut_off_once_it_is_to_stop(
     stages: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = asyncio.Event()
-
-    class NoneFree(Turns):
-        @asynccontextmanager
-        async def one(self) -> AsyncIterator[None]:
-            begun.set()
-            await asyncio.Event().wait()
-            yield
-
-    monkeypatch.setattr(reconcile, "Turns", NoneFree)
+    monkeypatch.setattr(reconcile, "STARTS_AT_ONCE", 0)
     stage = stages()
     starting = asyncio.create_task(stage.running_instance())
-    await begun.wait()
-    (instance,) = (await stage.instances.find(ALICE, InstanceFilter())).data
-    assert instance.status == Status.CREATING
-    await stage.instances.stop(ALICE, instance.id)
+    while not (found := (await stage.instances.find(ALICE, InstanceFilter())).data) or not found[0].steps:
+        await asyncio.sleep(0.01)
+    assert found[0].status == Status.CREATING and not stage.world.servers
+    await stage.instances.stop(ALICE, found[0].id)
     await stage.instance_work.pending()
     assert (await starting).status == Status.STOPPED
 
