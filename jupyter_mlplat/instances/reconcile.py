@@ -36,16 +36,12 @@ from jupyter_mlplat.reconciling.batches import in_batches
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.reconciling.nudge import unless
 from jupyter_mlplat.reconciling.together import Together
-from jupyter_mlplat.reconciling.turns import Turns
 
 OBSERVE_SECONDS = 5.0
 LOOKS_AT_ONCE = 16
 LOOK = "look"
 """Stands among the pending ids for a look at all that run."""
 MAX_RESTARTS = 3
-STARTS_AT_ONCE = 20
-TURN_SECONDS = 5.0
-"""After which a start is waiting for something, and lets another begin."""
 
 
 class InstanceReconciler(Reconciler):
@@ -70,7 +66,6 @@ class InstanceReconciler(Reconciler):
         self._watches = False
         self._suspects: set[str] = set()
         self._nudges: dict[str, asyncio.Event] = {}
-        self._turns = Turns(STARTS_AT_ONCE, TURN_SECONDS)
 
     def rest(self) -> float:
         return min(super().rest(), OBSERVE_SECONDS) if self._watches else super().rest()
@@ -173,7 +168,7 @@ class InstanceReconciler(Reconciler):
                     yield replace(checkpoint, step=StepName.PREPARE_COMPUTE)
             row = await self._pin(row.id)
         spec = spec_of(row, self._flavors.get(row.flavor), permit)
-        async with self._turns.one(), aclosing(self._backend.start(spec)) as checkpoints:
+        async with aclosing(self._backend.start(spec)) as checkpoints:
             async for checkpoint in checkpoints:
                 yield checkpoint
 

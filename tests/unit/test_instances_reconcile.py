@@ -161,20 +161,6 @@ async def test_a_start_that_hangs_is_cut_off_once_it_is_to_stop(stages: Opened) 
     assert (await starting).status == Status.STOPPED
 
 
-async def test_a_start_that_waits_for_its_turn_is_cut_off_once_it_is_to_stop(
-    stages: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconcile, "STARTS_AT_ONCE", 0)
-    stage = stages()
-    starting = asyncio.create_task(stage.running_instance())
-    while not (found := (await stage.instances.find(ALICE, InstanceFilter())).data) or not found[0].steps:
-        await asyncio.sleep(0.01)
-    assert found[0].status == Status.CREATING and not stage.world.servers
-    await stage.instances.stop(ALICE, found[0].id)
-    await stage.instance_work.pending()
-    assert (await starting).status == Status.STOPPED
-
-
 async def test_a_hub_that_is_away_is_waited_for_and_told(stages: Opened) -> None:
     stage = stages(instances_are=memory.HubIsAwayOnce)
     with pytest.raises(BackendFailure):
