@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cvss import CVSS2, CVSS3, CVSS4
+from cvss.exceptions import CVSSError
+
 from jupyter_mlplat.advisories.models import Advisory, Span
 from jupyter_mlplat.errors import InvalidInput
 
@@ -75,9 +78,23 @@ def _spans(entry: Mapping[str, Any]) -> Iterator[Span]:
 
 
 def _severity(document: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> str:
+    """The publisher's word, else the one that CVSS has for the newest of the vectors."""
     places = [document, *entries]
     words = [(place.get("database_specific") or {}).get("severity") for place in places]
-    return next((word for word in words if isinstance(word, str)), "")
+    rated = sorted((one["type"], one["score"]) for place in places for one in place.get("severity") or [])
+    words += [_word(type, vector) for type, vector in reversed(rated)]
+    return next((word for word in words if isinstance(word, str) and word), "")
+
+
+def _word(type: str, vector: str) -> str:
+    """CRITICAL, HIGH, MEDIUM or LOW, by the base score of a vector; empty where it says none, or is none."""
+    kind = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}.get(type)
+    try:
+        rated = kind(vector) if kind else None
+    except CVSSError:
+        return ""
+    word = rated.severities()[0].upper() if rated else ""
+    return "" if word == "NONE" else word
 
 
 def _documents(path: Path) -> Iterator[tuple[str, bytes]]:

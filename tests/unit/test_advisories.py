@@ -50,6 +50,28 @@ def test_a_document_of_osv_is_read() -> None:
     assert list(osv.advisories_of(document())) == [PIP]
 
 
+@pytest.mark.parametrize(
+    ("severity", "word"),
+    [
+        ([{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}], "CRITICAL"),
+        ([{"type": "CVSS_V2", "score": "AV:L/AC:H/Au:M/C:P/I:N/A:N"}], "LOW"),
+        (
+            [
+                {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},
+                {"type": "CVSS_V4", "score": "CVSS:4.0/AV:L/AC:H/AT:P/PR:H/UI:P/VC:L/VI:L/VA:L/SC:N/SI:N/SA:N"},
+            ],
+            "LOW",
+        ),
+        ([{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}], ""),
+        ([{"type": "CVSS_V3", "score": "CVSS:3.1/of/nothing"}], ""),
+        ([{"type": "Ubuntu", "score": "medium"}], ""),
+    ],
+)
+def test_without_a_word_the_vectors_say_how_severe_it_is(severity: list[dict[str, str]], word: str) -> None:
+    (found,) = osv.advisories_of(document(database_specific={}, severity=severity))
+    assert found.severity == word
+
+
 def test_what_was_withdrawn_or_is_not_about_python_is_left_out() -> None:
     assert not list(osv.advisories_of(document(withdrawn="2026-02-02T00:00:00Z")))
     other = [{"package": {"ecosystem": "Go", "name": "pip"}}]
