@@ -1,21 +1,25 @@
 """A limit on the bodies that the platform holds in memory."""
 
+import re
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jupyter_mlplat.errors import TooLarge
 
 BODY_BYTES = 2 * 1024**2
+UPLOADS = re.compile(r".*/v1/(storage/objects/.+|bundles/[^/]+|advisories|internal/jobs/[^/]+/nodes/.+)")
+"""Where what is PUT goes to the disk as it comes."""
 
 
 class BodyLimit:
-    """Refuses what is larger than BODY_BYTES in requests other than PUT: those are uploads, which go to the disk."""
+    """Refuses requests whose body is larger than BODY_BYTES, but for uploads."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "PUT":
+        if scope["type"] != "http" or (scope["method"] == "PUT" and UPLOADS.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
             return
         seen = 0

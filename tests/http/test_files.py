@@ -7,6 +7,7 @@ import httpx
 import pytest
 from platform_over_http import PREFIX, Seeds, platform
 
+from jupyter_mlplat.body_limit import BODY_BYTES
 from jupyter_mlplat.jobs import reconcile, results
 
 DATA = bytes(range(256)) * 4096
@@ -88,6 +89,12 @@ def test_what_users_wrote_never_runs_in_a_browser(alice: httpx.Client) -> None:
 def test_an_object_of_many_pieces_without_a_length(alice: httpx.Client) -> None:
     alice.put("/storage/objects/data/pieces", content=(DATA for _ in range(5))).raise_for_status()
     assert alice.get("/storage/objects/data/pieces").content == DATA * 5
+
+
+def test_an_object_is_larger_than_any_other_body_may_be(alice: httpx.Client) -> None:
+    large = bytes(BODY_BYTES + 1)
+    alice.put("/storage/objects/data/deep/large", content=large).raise_for_status()
+    assert alice.get("/storage/objects/data/deep/large").content == large
 
 
 def test_a_bundle_over_the_limit(alice: httpx.Client) -> None:

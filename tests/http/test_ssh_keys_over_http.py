@@ -35,6 +35,12 @@ def test_what_is_no_key_is_a_mistake_of_the_caller(api: httpx.Client) -> None:
         assert answer.json()["error_msg"]
 
 
+@pytest.mark.parametrize("of", ["addresses", "keys"])
+def test_a_list_without_end_is_refused(api: httpx.Client, of: str) -> None:
+    answer = api.put(f"/instances/i-one/ssh/{of}", content=b'["' + b"x" * 3 * 1024**2 + b'"]')
+    assert (answer.status_code, answer.json()["error_code"]) == (413, "MLPLAT.TOO_LARGE")
+
+
 def test_an_instances_token_reads_keys_and_adds_none(api: httpx.Client) -> None:
     token = {"Authorization": "token server:admin/i-one"}
     assert api.get("/ssh/keys", headers=token).status_code == 200

@@ -251,6 +251,8 @@ async def test_the_door_opens_for_one_job_and_attempt(place: Place) -> None:
             place.ask, "PUT", "nodes/0/streams/log?pod=p&offset=0", content=b"x" * 5_000_000
         )
         assert large.status_code == 413
+        output = await asyncio.to_thread(place.ask, "PUT", "nodes/0/outputs/out/x?pod=p", content=b"x" * 5_000_000)
+        assert output.status_code != 413, output.text
         assert (await asyncio.to_thread(place.ask, "PUT", "nodes/0/state?pod=p", content=b"{}")).status_code == 422
         await place.phase(Phase.COMPLETED)
         assert (await asyncio.to_thread(place.ask, "GET", "bundle")).status_code == 401
