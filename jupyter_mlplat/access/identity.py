@@ -1,21 +1,18 @@
 """Who holds a Hub token."""
 
-import asyncio
 import re
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from jupyter_mlplat.errors import BackendFailure, MlplatError, NotAllowed, NotAuthenticated
+from jupyter_mlplat.access.answers import Answers
+from jupyter_mlplat.errors import BackendFailure, NotAllowed, NotAuthenticated
 
 SERVICE_SCOPES = frozenset({"access:services", "access:services!service=mlplat"})
 _SERVER_SCOPE = re.compile(r"access:servers!server=([^/]+)/(.+)")
 CACHE_SECONDS = 5.0
 GRACE_SECONDS = 60.0
-BUSY_SECONDS = 1.0
-"""After which an earlier answer is taken, while the Hub goes on looking for a new one."""
 ASK_SECONDS = 30.0
 
 
@@ -30,50 +27,19 @@ class Identity:
 class HubIdentities:
     """Asks the Hub whose a token is; an answer is good for 5 s, so a revoked token is refused within that time.
 
-    While the Hub does not answer (it is being restarted, or starts very many servers) the last answer is good for 60 s.
+    While the Hub does not answer the last answer is good for 60 s.
     """
 
     def __init__(self, hub_api_url: str) -> None:
         self._client = httpx.AsyncClient(base_url=hub_api_url, timeout=ASK_SECONDS)
-        self._known: dict[str, tuple[float, Identity]] = {}
-        self._asking: dict[str, asyncio.Future[Identity]] = {}
+        self.answers = Answers(self._identify, fresh=CACHE_SECONDS, holds=GRACE_SECONDS)
 
     async def of_token(self, token: str) -> Identity:
         """The identity behind `token`; NotAuthenticated where the Hub knows none."""
-        now = time.monotonic()
-        self._known = {key: value for key, value in self._known.items() if now - value[0] < GRACE_SECONDS}
-        asked, identity = self._known.get(token, (0.0, None))
-        if identity is not None and now - asked < CACHE_SECONDS:
-            return identity
-        asking = self._asked_once(token, identity)
-        await asyncio.wait({asking}, timeout=None if identity is None else BUSY_SECONDS)
-        return asking.result() if identity is None or asking.done() else identity
+        return await self.answers.of(token)
 
-    def _asked_once(self, token: str, before: Identity | None) -> asyncio.Future[Identity]:
-        """However many requests come with one token at once, the Hub is asked once."""
-        if token not in self._asking:
-            self._asking[token] = asyncio.ensure_future(self._identify(token, before))
-            self._asking[token].add_done_callback(lambda asked: self._answered(token, asked))
-        return self._asking[token]
-
-    def _answered(self, token: str, asked: asyncio.Future[Identity]) -> None:
-        self._asking.pop(token)
-        if not asked.cancelled():
-            asked.exception()  # that nobody waits for it any more is no trouble
-
-    async def _identify(self, token: str, identity: Identity | None) -> Identity:
-        now = time.monotonic()
-        try:
-            identity = read_identity(await self._ask(token))
-        except BackendFailure:
-            if identity is None:
-                raise
-            return identity
-        except MlplatError:
-            self._known.pop(token, None)
-            raise
-        self._known[token] = (now, identity)
-        return identity
+    async def _identify(self, token: str) -> Identity:
+        return read_identity(await self._ask(token))
 
     async def _ask(self, token: str) -> dict[str, Any]:
         try:

@@ -25,6 +25,6 @@ async def who_am_i(actor: Caller, parts: Parts) -> Me:
         user=actor.user,
         admin=actor.admin,
         instance_id=actor.instance_id,
-        groups=sorted(await parts.groups.of(actor.user)),
+        groups=sorted(await parts.groups.known(actor.user)),
         permissions=granted(actor),
     )

@@ -151,12 +151,18 @@ def change(
     sts_role: StsRole = None,
     groups: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="GROUP", help="Share it with this group of yours; several times."),
+        typer.Option(
+            "--group",
+            metavar="GROUP",
+            help="Share it with this group of yours, in place of those before; several times.",
+        ),
     ] = None,
     no_groups: Annotated[bool, typer.Option("--no-groups", help="Share it with nobody any more.")] = False,
     as_json: Json = False,
 ) -> None:
     """Change what is given; the rest stays."""
+    if groups and no_groups:
+        raise InvalidInput("It is shared with groups or with nobody: leave out --group or --no-groups.")
     given = _given(
         region=region, path_style=path_style, authorities=_pem(ca), buckets=[] if all_buckets else bucket or None,
         prefix=prefix, keys=_keys(temporary_keys, hand_out_keys, keep_keys), sts_address=sts_address,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from jupyter_mlplat.access.actor import Actor
-from jupyter_mlplat.access.permissions import allowed
+from jupyter_mlplat.access.permissions import allowed, require
 from jupyter_mlplat.console.guard import PageRoute
 from jupyter_mlplat.console.render import page
 from jupyter_mlplat.core.clock import now
@@ -82,7 +82,9 @@ async def delete_image(request: Request, actor: Caller, parts: Parts, image_id: 
 @router.get("/images/{image_id}/share")
 async def share_image(request: Request, actor: Caller, parts: Parts, image_id: str) -> Response:
     found = await parts.images.get(actor, image_id)
-    return page(request, "image_share.html", image=found, groups=sorted(await parts.groups.of(found.owner)))
+    require(actor, "image:update", owner=found.owner, resource_id=found.id, shared=True)
+    groups = {*found.groups, *await parts.groups.known(found.owner)}
+    return page(request, "image_share.html", image=found, groups=sorted(groups))
 
 
 @router.get("/images/{image_id}/cancel")

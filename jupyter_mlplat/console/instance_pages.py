@@ -159,9 +159,9 @@ def flavor_name(parts: Services, flavor_id: str) -> str:
 
 def _grouped(images: Iterable[Image], user: str) -> list[tuple[str, list[Image]]]:
     """The images under the headings that they are looked for."""
-    groups: dict[str, list[Image]] = {"Your images": [], "Presets": [], "Shared with everybody": []}
+    groups: dict[str, list[Image]] = {"Your images": [], "Presets": [], "Shared with you": []}
     for image in images:
-        mine = "Your images" if image.owner == user else "Shared with everybody"
+        mine = "Your images" if image.owner == user else "Shared with you"
         groups["Presets" if image.origin == Origin.PRESET else mine].append(image)
     return [(heading, members) for heading, members in groups.items() if members]
 

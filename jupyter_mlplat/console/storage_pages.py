@@ -12,7 +12,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 @router.get("/storage")
 async def storage(request: Request, actor: Caller, parts: Parts) -> Response:
-    return page(request, "storage.html", endpoints=await parts.endpoints.find(actor), me=actor.user)
+    return page(request, "storage.html", endpoints=await parts.endpoints.find(actor))
 
 
 @router.get("/storage/new")
@@ -27,8 +27,9 @@ async def rotate_endpoint(request: Request, actor: Caller, parts: Parts, name: s
 
 @router.get("/storage/{name}/change")
 async def change_endpoint(request: Request, actor: Caller, parts: Parts, name: str) -> Response:
-    groups = sorted(await parts.groups.of(actor.user))
-    return page(request, "endpoint_change.html", endpoint=await parts.endpoints.get(actor, name), groups=groups)
+    endpoint = await parts.endpoints.get(actor, name)
+    groups = {*endpoint.groups, *await parts.groups.known(actor.user)}
+    return page(request, "endpoint_change.html", endpoint=endpoint, groups=sorted(groups))
 
 
 @router.get("/storage/{name}/remove")

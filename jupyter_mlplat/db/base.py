@@ -1,12 +1,12 @@
 """What all tables share."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -14,9 +14,12 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
-    cast,
+    literal,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from jupyter_mlplat.core.clock import now
 
@@ -64,6 +67,22 @@ class Owned:
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
+class _Has(FunctionElement[bool]):
+    type, name, inherit_cache = Boolean(), "has", True
+
+
 def has(column: InstrumentedAttribute[list[Any]], member: str) -> ColumnElement[bool]:
-    """Whether a list of words kept as JSON has that one: as text, which both databases can search."""
-    return cast(column, String).contains(json.dumps(member), autoescape=True)
+    """Whether a list of words kept as JSON has exactly that one."""
+    return _Has(column, literal(member, String))
+
+
+@compiles(_Has, "sqlite")
+def _in_sqlite(element: _Has, compiler: SQLCompiler, **options: Any) -> str:
+    words, member = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({words}) WHERE value = {member})"  # noqa: S608 both are compiled
+
+
+@compiles(_Has, "postgresql")
+def _in_postgresql(element: _Has, compiler: SQLCompiler, **options: Any) -> str:
+    words, member = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_array_elements_text({words}) AS one WHERE one = {member})"  # noqa: S608 both are compiled

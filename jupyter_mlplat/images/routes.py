@@ -13,7 +13,7 @@ router = APIRouter(prefix="/images", tags=["images"])
 
 @router.get("", operation_id="list_images")
 async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter, Query()]) -> Page[Image]:
-    """Presets, one's own images and public ones."""
+    """Presets, one's own images and those that are shared with one."""
     return await parts.images.find(actor, wanted)
 
 

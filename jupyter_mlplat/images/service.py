@@ -35,7 +35,7 @@ from jupyter_mlplat.images.models import (
     Visibility,
 )
 from jupyter_mlplat.images.prepare import PLATFORM
-from jupyter_mlplat.images.sharing import is_shared
+from jupyter_mlplat.images.sharing import as_seen, is_shared
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
 from jupyter_mlplat.instances.models import Status, Target
@@ -51,16 +51,17 @@ class ImageService:
     groups: Groups
 
     async def find(self, actor: Actor, wanted: ImageFilter) -> Page[Image]:
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.read() as session:
-            return await store.find(session, wanted, actor, groups)
+            page = await store.find(session, wanted, actor, groups)
+        return page.model_copy(update={"data": [as_seen(image, actor, groups) for image in page.data]})
 
     async def get(self, actor: Actor, image_id: str) -> ImageDetail:
         """One image with what is in it, what it stands on and who uses it."""
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.read() as session:
             row = await self._row(session, actor, "image:read", image_id, groups)
-            return await look_into(session, actor, groups, row)
+            return as_seen(await look_into(session, actor, groups, row), actor, groups)
 
     async def compare(self, actor: Actor, image_id: str, other_id: str) -> ImageComparison:
         """Two images side by side."""
@@ -77,21 +78,21 @@ class ImageService:
 
     async def update(self, actor: Actor, image_id: str, wanted: ImageUpdate) -> Image:
         """Describe an image anew, or change who may see it. Who runs on it goes on running."""
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.read() as session:
-            owner = (await self._row(session, actor, "image:update", image_id, groups)).owner
+            row = await self._row(session, actor, "image:update", image_id, groups)
+        if row.origin == Origin.PRESET:
+            raise Conflict(f"{row.full_name} is a preset: what is said of it stands in the catalogue of presets.")
         if bool(wanted.groups) != (wanted.visibility == Visibility.GROUP):
             raise InvalidInput("Name one group or more to share with, and let the visibility be GROUP.")
-        check_own(wanted.groups, await self.groups.of(owner), owner)
+        await check_own(self.groups, row.owner, set(wanted.groups) - set(row.groups))
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:update", image_id, groups)
-            if row.origin == Origin.PRESET:
-                raise Conflict(f"{row.full_name} is a preset: what is said of it stands in the catalogue of presets.")
             if wanted.visibility is not None:
                 row.visibility, row.groups = wanted.visibility, wanted.groups
             if wanted.description is not None:
                 row.description = wanted.description
-            changed = {name: value for name, value in wanted.model_dump().items() if value}
+            changed = wanted.model_dump(exclude_unset=True)
             detail = ", ".join(f"{name}: {_said(value)}" for name, value in changed.items())
             audit.record(session, actor, "image:update", resource_id=row.id, owner=row.owner,
                          resource_name=row.full_name, detail=detail)  # fmt: skip
@@ -183,7 +184,7 @@ class ImageService:
 
     async def cancel(self, actor: Actor, image_id: str) -> Image:
         """Give up a save; nothing of it stays."""
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:cancel", image_id, groups)
             if row.status not in (ImageStatus.INIT, ImageStatus.CREATING):
@@ -197,7 +198,7 @@ class ImageService:
 
     async def delete(self, actor: Actor, image_id: str) -> Image:
         """Take an image out of the catalogue; refused while an instance or an unfinished job uses it."""
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:delete", image_id, groups)
             if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
@@ -255,5 +256,5 @@ class ImageService:
         return row
 
 
-def _said(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else ", ".join(value)
+def _said(value: str | list[str] | None) -> str:
+    return ", ".join(value) if isinstance(value, list) else value or "none"

@@ -1,6 +1,7 @@
 """With whom images are shared, and which one something new may run on."""
 
 from collections.abc import Collection
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,10 +12,19 @@ from jupyter_mlplat.images import store
 from jupyter_mlplat.images.models import Image, ImageStatus, Visibility
 from jupyter_mlplat.images.store import ImageRow
 
+SomeImage = TypeVar("SomeImage", bound=Image)
+
 
 def is_shared(image: Image | ImageRow, groups: Collection[str]) -> bool:
     """Whether an image is everybody's to see and use, or of one of these groups."""
     return image.visibility == Visibility.PUBLIC or bool(set(image.groups) & set(groups))
+
+
+def as_seen(image: SomeImage, actor: Actor, groups: Collection[str]) -> SomeImage:
+    """The image as a caller of those groups sees it: of the groups that it is shared with, others only their own."""
+    if actor.user == image.owner or actor.admin:
+        return image
+    return image.model_copy(update={"groups": [group for group in image.groups if group in groups]})
 
 
 async def usable(session: AsyncSession, actor: Actor, groups: Collection[str], image_id: str | None) -> ImageRow:

@@ -72,7 +72,7 @@ class InstanceService:
         """A new instance that the reconciler will start."""
         require(actor, "instance:create", owner=actor.user)
         flavor = await self.flavors.available(wanted.flavor)
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user) if wanted.image_id else ()
         async with self.database.transaction() as session:
             await self._check_quota(session, actor.user)
             await self._check_name(session, actor.user, wanted.name)
@@ -173,7 +173,7 @@ class InstanceService:
         flavor = None
         if wanted.flavor is not None and wanted.flavor != row.flavor:
             flavor = await self.flavors.available(wanted.flavor, spec_of(row, self.flavors.get(row.flavor)))
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user) if wanted.image_id else ()
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "instance:switch", instance_id)
             _refuse_while_saving(row)

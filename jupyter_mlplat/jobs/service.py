@@ -98,7 +98,7 @@ class JobService:
         flavor = await self.flavors.available(wanted.flavor)
         await self.bundles.get(actor, wanted.bundle)
         await asyncio.to_thread(self.bundles.folder.check_entry, wanted.bundle, wanted.entry)
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user) if wanted.image_id else ()
         async with self.database.transaction() as session:
             image = await sharing.usable(session, actor, groups, wanted.image_id)
             return await self._add(session, actor, wanted, kind, image, flavor.id)

@@ -1,6 +1,7 @@
 """Where a bucket of a user's is, and the keys with which their instances reach it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.core.clock import now
-from jupyter_mlplat.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from jupyter_mlplat.errors import Conflict, InvalidInput, MlplatError, NotAllowed, NotFound
 from jupyter_mlplat.storage.endpoint_looks import temporary
 from jupyter_mlplat.storage.endpoint_models import BucketPlace, Credentials, CredentialsAsked
 from jupyter_mlplat.storage.endpoint_store import EndpointRow
@@ -21,6 +22,11 @@ OWN_KEYS_FOR = timedelta(minutes=15)
 
 LOOK_AGAIN = timedelta(seconds=5)
 """After which an endpoint that failed is asked for its buckets again."""
+
+CHOOSE = (
+    "Say which buckets each of them is to serve, so that only one has {bucket}: "
+    "mlplat storage endpoint change NAME --bucket …"
+)
 
 
 @dataclass(frozen=True)
@@ -63,25 +69,22 @@ class StorageAccess:
             return Credentials(endpoint=LOCAL, provider="local")
         row = await self.endpoints.row(actor, name)
         _refuse_kept(row, actor.user)
-        keys = await self._keys(row, only)
+        keys = await self._keys(row, only, actor.user)
         await self._note(actor, row, keys, purpose)
         return _described(row, name, keys)
 
     async def _serving(self, actor: Actor, bucket: str) -> EndpointRow:
-        own, shared = await self.endpoints.reached(actor)
-        rows = [*own, *shared]
-        found = _with_bucket(own, bucket) or _with_bucket(shared, bucket)
-        if not found:
-            found = _with_bucket(await self._looked_again(rows), bucket)
-        if len(found) > 1:
-            names = " and ".join(row.name_for(actor.user) for row in found)
-            raise Conflict(
-                f"{names} both serve a bucket {bucket}. Say which buckets each of them is to serve, so that only one "
-                f"has {bucket}: mlplat storage endpoint change NAME --bucket …"
-            )
-        if not found:
-            raise NotFound(f"There is no bucket {bucket} in your storage.{_out_of_reach(rows, actor.user)}")
-        return found[0]
+        own = await self.endpoints.own(actor)
+        if found := await self._with_bucket(own, bucket):
+            return _only(found, actor, bucket, CHOOSE.format(bucket=bucket))
+        shared = await self.endpoints.shared(actor)
+        if found := await self._with_bucket(shared, bucket):
+            return _only(found, actor, bucket, "Ask their owners which is to serve it.")
+        raise NotFound(f"There is no bucket {bucket} in your storage.{_out_of_reach([*own, *shared], actor.user)}")
+
+    async def _with_bucket(self, rows: list[EndpointRow], bucket: str) -> list[EndpointRow]:
+        found = [row for row in rows if bucket in row.serves]
+        return found or [row for row in await self._looked_again(rows) if bucket in row.serves]
 
     async def _looked_again(self, rows: list[EndpointRow]) -> list[EndpointRow]:
         """Those that serve whatever their keys can list, as they are now: a bucket may be new."""
@@ -89,10 +92,19 @@ class StorageAccess:
         seen = await asyncio.gather(*(self.endpoints.looked(row) for row in due))
         for row, one in zip(due, seen, strict=True):
             row.found = row.found if one.problem else one.buckets
-            await self.endpoints.write_down(row, one)
+            with suppress(NotFound):  # it is gone meanwhile
+                await self.endpoints.write_down(row, one)
         return due
 
-    async def _keys(self, row: EndpointRow, only: str) -> Keys:
+    async def _keys(self, row: EndpointRow, only: str, user: str) -> Keys:
+        try:
+            return await self._opened(row, only)
+        except MlplatError as error:
+            if user == row.owner:
+                raise
+            raise type(error)(f"{row.name_for(user)} gives no keys just now. Ask {row.owner} to test it.") from error
+
+    async def _opened(self, row: EndpointRow, only: str) -> Keys:
         secret = self.endpoints.vault.open(row.sealed)
         if row.keys == "own":
             return Keys(row.access_key, secret, None, now() + OWN_KEYS_FOR)
@@ -103,8 +115,15 @@ class StorageAccess:
         async with self.endpoints.database.transaction(silent=True) as session:
             audit.record(
                 session, actor, "storage:use", resource_id=row.id, resource_name=row.name, owner=row.owner,
-                detail=f"took {kind} of the endpoint {row.name}{purpose}",
+                detail=f"took {kind} of the endpoint {row.name_for(actor.user)}{purpose}",
             )  # fmt: skip
+
+
+def _only(found: list[EndpointRow], actor: Actor, bucket: str, advice: str) -> EndpointRow:
+    if len(found) > 1:
+        names = " and ".join(row.name_for(actor.user) for row in found)
+        raise Conflict(f"{names} both serve a bucket {bucket}. {advice}")
+    return found[0]
 
 
 def _refuse_kept(row: EndpointRow, user: str) -> None:
@@ -132,10 +151,6 @@ def _described(row: EndpointRow, name: str, keys: Keys) -> Credentials:
 
 def _just_failed(row: EndpointRow) -> bool:
     return row.state == "failed" and row.tested_at is not None and row.tested_at > now() - LOOK_AGAIN
-
-
-def _with_bucket(rows: list[EndpointRow], bucket: str) -> list[EndpointRow]:
-    return [row for row in rows if bucket in row.serves]
 
 
 def _out_of_reach(rows: list[EndpointRow], user: str) -> str:

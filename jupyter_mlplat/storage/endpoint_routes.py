@@ -21,7 +21,7 @@ Name = Annotated[str, Path(max_length=400)]
 
 @router.get("/endpoints", operation_id="list_endpoints")
 async def list_endpoints(actor: Caller, parts: Parts) -> list[Endpoint]:
-    """The caller's endpoints with their buckets, the built-in one first."""
+    """The caller's endpoints and those shared with them, with their buckets, the built-in one first."""
     return await parts.endpoints.find(actor)
 
 

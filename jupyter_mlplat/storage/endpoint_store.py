@@ -11,6 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from jupyter_mlplat.db.base import Base, Owned, has
 from jupyter_mlplat.storage.models import Endpoint
 
+SHARED_MARK = "."
+"""Stands before the owner in what others call an endpoint; no endpoint has it in its name."""
+
 
 class EndpointRow(Owned, Base):
     """An S3 endpoint of an owner; `sealed` is the secret key, encrypted by the platform's vault."""
@@ -46,8 +49,8 @@ class EndpointRow(Owned, Base):
         return list(self.buckets or self.found)
 
     def name_for(self, user: str) -> str:
-        """What `user` calls it: names of endpoints have no dots, so nobody has one of their own that is called so."""
-        return self.name if user == self.owner else f"{self.name}.{self.owner}"
+        """What `user` calls it; nobody has one of their own that is called as somebody else's."""
+        return self.name if user == self.owner else f"{self.name}{SHARED_MARK}{self.owner}"
 
 
 def to_model(row: EndpointRow, user: str) -> Endpoint:
@@ -57,6 +60,8 @@ def to_model(row: EndpointRow, user: str) -> Endpoint:
     known = {name: getattr(row, name) for name in same}
     if user == row.owner:
         known |= {"access_key": row.access_key, "groups": row.groups}
+    elif row.message:
+        known["message"] = f"It does not work. Ask {row.owner}, who can test it."
     return Endpoint(
         **known,
         name=row.name_for(user),

@@ -20,7 +20,7 @@ from jupyter_mlplat.jobs import store as jobs
 from jupyter_mlplat.storage import endpoint_store as store
 from jupyter_mlplat.storage.endpoint_looks import Look, look
 from jupyter_mlplat.storage.endpoint_models import EndpointAdd, EndpointChange
-from jupyter_mlplat.storage.endpoint_store import EndpointRow, to_model
+from jupyter_mlplat.storage.endpoint_store import SHARED_MARK, EndpointRow, to_model
 from jupyter_mlplat.storage.engine.addresses import Addresses
 from jupyter_mlplat.storage.engine.connection import by_path, region_of
 from jupyter_mlplat.storage.models import LOCAL, Endpoint
@@ -45,15 +45,21 @@ class EndpointService:
     async def find(self, actor: Actor) -> list[Endpoint]:
         """The built-in endpoint, the caller's own, and those shared with a group of theirs, with their buckets."""
         (local,) = await self.builtin.endpoints(actor)
-        own, shared = await self.reached(actor)
-        return [local, *(to_model(row, actor.user) for row in [*own, *shared])]
-
-    async def reached(self, actor: Actor) -> tuple[list[EndpointRow], list[EndpointRow]]:
-        """The caller's own endpoints, and those that others share with a group of theirs."""
-        groups = await self.groups.of(actor.user)
+        groups = await self.groups.known(actor.user)
         async with self.database.read() as session:
             own = await store.of_owner(session, actor.user)
-            return own, await store.shared_with(session, actor.user, groups)
+            shared = await store.shared_with(session, actor.user, groups)
+        return [local, *(to_model(row, actor.user) for row in [*own, *shared])]
+
+    async def own(self, actor: Actor) -> list[EndpointRow]:
+        async with self.database.read() as session:
+            return await store.of_owner(session, actor.user)
+
+    async def shared(self, actor: Actor) -> list[EndpointRow]:
+        """Those that others share with a group of the caller's; BackendFailure where nobody knows these."""
+        groups = await self.groups.of(actor.user)
+        async with self.database.read() as session:
+            return await store.shared_with(session, actor.user, groups)
 
     async def get(self, actor: Actor, name: str) -> Endpoint:
         require(actor, "storage:read", owner=actor.user)
@@ -85,7 +91,7 @@ class EndpointService:
         row = await self._own(actor, name)
         given = wanted.model_dump(exclude_none=True, exclude={"secret_key"})
         _check_keys(wanted)
-        check_own(wanted.groups or [], await self.groups.of(row.owner), row.owner)
+        await check_own(self.groups, row.owner, set(wanted.groups or ()) - set(row.groups))
         await self._check_addresses(wanted)
         sealed = self.vault.seal(wanted.secret_key.get_secret_value()) if wanted.secret_key else row.sealed
         _apply(row, given, sealed)
@@ -128,10 +134,13 @@ class EndpointService:
 
     async def row(self, actor: Actor, name: str) -> EndpointRow:
         """The one that the caller calls so, their own or a shared one; NotFound where there is none."""
-        own, shared = await self.reached(actor)
-        for row in (*own, *shared):
+        async with self.database.read() as session:
+            own = await store.named(session, actor.user, name)
+        if own is not None:
+            return own
+        for row in await self.shared(actor) if SHARED_MARK in name else ():
             if row.name_for(actor.user) == name:
-                require(actor, "storage:use", owner=row.owner, resource_id=name, shared=row.owner != actor.user)
+                require(actor, "storage:use", owner=row.owner, resource_id=name, shared=True)
                 return row
         raise _none(name)
 
@@ -139,7 +148,8 @@ class EndpointService:
         """The same, for those who may change it; NotAllowed where it is somebody else's."""
         require(actor, "storage:manage", owner=actor.user, resource_id=name)
         row = await self.row(actor, name)
-        require(actor, "storage:manage", owner=row.owner, resource_id=name, shared=row.owner != actor.user)
+        if row.owner != actor.user:
+            raise NotAllowed(f"{name} belongs to {row.owner}, who alone can change it. Ask {row.owner}.")
         return row
 
     async def looked(self, row: EndpointRow) -> Look:
@@ -207,7 +217,10 @@ def _check_keys(wanted: EndpointChange) -> None:
 
 
 def _changes(wanted: EndpointChange) -> str:
-    return ", ".join(name for name in wanted.model_dump(exclude_none=True) if name != "secret_key") or "nothing"
+    names = [name for name in wanted.model_dump(exclude_none=True) if name not in ("secret_key", "groups")]
+    if wanted.groups is not None:
+        names.append(f"shared with {', '.join(wanted.groups) or 'nobody'}")
+    return ", ".join(names) or "nothing"
 
 
 def _note(session: AsyncSession, actor: Actor, row: EndpointRow, type: str, words: str) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.audit.models import AuditFilter, AuditRecord
 from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, World
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.db.migrate import migrate
+from jupyter_mlplat.errors import BackendFailure
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.events.broker import Broker
 from jupyter_mlplat.flavors.service import FlavorService, read_catalog
@@ -54,12 +56,15 @@ def empty_database() -> bytes:
 
 
 @dataclass
-class KnownGroups:
-    """The groups of each user, as a Hub would tell them."""
+class KnownGroups(Groups):
+    """The groups of each user, as a Hub would tell them, unless it is away."""
 
     members: dict[str, set[str]] = field(default_factory=dict)
+    away: bool = False
 
     async def of(self, user: str) -> frozenset[str]:
+        if self.away:
+            raise BackendFailure("The Hub does not answer.")
         return frozenset(self.members.get(user, ()))
 
     async def close(self) -> None: ...

@@ -16,7 +16,7 @@ from jupyter_mlplat.console.words import CHINESE, choose_language, words_of
 from jupyter_mlplat.oci.left_out import CACHE, MOUNT, NOT_A_FILE, SECRET, SESSION
 
 CONSOLE = files("jupyter_mlplat.console")
-PASSED_ON = {"Your images", "Presets", "Shared with everybody", "Switching", "Done", "Refused"}
+PASSED_ON = {"Your images", "Presets", "Shared with you", "Switching", "Done", "Refused"}
 """Texts that reach `t` as values."""
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jupyter_mlplat.access import identity
+from jupyter_mlplat.access import answers
 from jupyter_mlplat.access.identity import HubIdentities, Identity, read_identity
 from jupyter_mlplat.errors import BackendFailure, NotAllowed, NotAuthenticated
 
@@ -34,7 +34,7 @@ async def test_an_answer_is_good_for_a_moment(monkeypatch: pytest.MonkeyPatch) -
     hub = Hub()
     assert await hub.of_token("t") == await hub.of_token("t") == Identity("alice")
     assert hub.asked == 1
-    monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
+    hub.answers.fresh = 0
     await hub.of_token("t")
     assert hub.asked == 2
 
@@ -50,22 +50,22 @@ async def test_who_asks_at_once_shares_one_answer() -> None:
 
 
 async def test_while_the_hub_is_away_the_last_answer_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
     hub = Hub()
+    hub.answers.fresh = 0
     await hub.of_token("t")
     hub.answer = BackendFailure("away")
     assert await hub.of_token("t") == Identity("alice")
     with pytest.raises(BackendFailure):
         await hub.of_token("another")
-    monkeypatch.setattr(identity, "GRACE_SECONDS", 0)
+    hub.answers.holds = 0
     with pytest.raises(BackendFailure):
         await hub.of_token("t")
 
 
 async def test_a_hub_that_is_busy_keeps_nobody_waiting_whom_it_has_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
-    monkeypatch.setattr(identity, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(answers, "BUSY_SECONDS", 0.01)
     hub = Hub()
+    hub.answers.fresh = 0
     await hub.of_token("t")
     hub.free.clear()
     assert await hub.of_token("t") == Identity("alice")
@@ -79,8 +79,8 @@ async def test_a_hub_that_is_busy_keeps_nobody_waiting_whom_it_has_told_of(monke
 
 
 async def test_a_revoked_token_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "CACHE_SECONDS", 0)
     hub = Hub()
+    hub.answers.fresh = 0
     await hub.of_token("t")
     hub.answer = NotAuthenticated("revoked")
     with pytest.raises(NotAuthenticated):

@@ -1,8 +1,9 @@
 import type { Moment } from './models';
 
-/** Where buckets are: the platform's own store (`local`), or an S3 endpoint of the user's. */
+/** Where buckets are: the platform's own store (`local`), or an S3 endpoint of the user's or shared with them. */
 export interface IEndpoint {
   name: string;
+  owner: string;
   provider: string;
   buckets: string[];
   all_buckets: boolean;
@@ -11,6 +12,11 @@ export interface IEndpoint {
   keys: 'none' | 'own' | 'temporary';
   state: 'ready' | 'failed' | 'untested';
   message: string;
+}
+
+/** Whether it is somebody else's, which then stands in its name. */
+export function isShared({ name, owner }: IEndpoint): boolean {
+  return owner !== '' && name.endsWith(`.${owner}`);
 }
 
 /** The endpoint that a bucket is at. */

@@ -1,7 +1,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import * as React from 'react';
-import type { IObject } from '../api/objects';
+import { isShared, type IObject } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
@@ -44,7 +44,8 @@ export class StorageActions implements IStorageActions {
   readonly newBucket = () => {
     const { trans } = this.platform;
     const bucket = { name: '', endpoint: 'local' };
-    const places = (this.model.endpoints ?? []).filter(({ all_buckets }) => all_buckets).map(({ name }) => name);
+    const ours = (this.model.endpoints ?? []).filter(one => one.all_buckets && !isShared(one));
+    const places = ours.map(({ name }) => name);
     void ask(this.platform, {
       title: trans.__('New bucket'),
       verb: trans.__('Create'),

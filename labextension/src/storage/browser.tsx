@@ -8,7 +8,7 @@ import {
   pasteIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import type { IEndpoint, IObject } from '../api/objects';
+import { isShared, type IEndpoint, type IObject } from '../api/objects';
 import { usePlatform, useTrans } from '../ui/context';
 import { EmptyState, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
@@ -89,7 +89,9 @@ function Endpoint({ endpoint, model, actions }: IBrowserProps & { endpoint: IEnd
       {endpoint.state === 'failed' && <p className="mlp-endpoint-trouble">{endpoint.message}</p>}
       {endpoint.state !== 'failed' && endpoint.keys === 'none' && name !== 'local' && (
         <p className="mlp-endpoint-trouble">
-          {trans.__('It gives no keys to instances. Change that in the console, below Storage.')}
+          {isShared(endpoint)
+            ? trans.__('It gives no keys to instances. Ask %1, whose it is.', endpoint.owner)
+            : trans.__('It gives no keys to instances. Change that in the console, below Storage.')}
         </p>
       )}
       {endpoint.state === 'ready' && buckets.length === 0 && (
@@ -109,7 +111,7 @@ function Endpoint({ endpoint, model, actions }: IBrowserProps & { endpoint: IEnd
                   icon={copyIcon}
                   onClick={() => actions.copyPath(`${bucket}/`)}
                 />
-                {endpoint.all_buckets && (
+                {endpoint.all_buckets && !isShared(endpoint) && (
                   <IconButton
                     label={trans.__('Delete the bucket…')}
                     icon={deleteIcon}

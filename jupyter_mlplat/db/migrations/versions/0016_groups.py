@@ -17,5 +17,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("UPDATE images SET visibility = 'PRIVATE' WHERE visibility = 'GROUP'")
     for table in TABLES:
         op.drop_column(table, "groups")
