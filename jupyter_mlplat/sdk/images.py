@@ -89,7 +89,7 @@ class Images:
         return self._wire.call("PATCH", _path(image_id), Image, json=body)
 
     def find(self, reference: str) -> Image:
-        """The image that is meant by NAME (its newest tag), NAME:TAG or an id."""
+        """The image that is meant by NAME (its newest tag), NAME:TAG or an id; one's own before others'."""
         if looks_like_id(reference):
             with suppress(NotFound):
                 return self.get(reference)
@@ -97,6 +97,8 @@ class Images:
         matches = [found for found in self.list(name=name) if found.name == name and tag in ("", found.tag)]
         if not matches:
             raise NotFound(f"There is no image {reference!r}. `mlplat image list` shows those that there are.")
+        if len({found.owner for found in matches}) > 1:
+            matches = [found for found in matches if found.owner == self._wire.user] or matches
         return max(matches, key=lambda found: (found.status is ImageStatus.ACTIVE, found.created_at))
 
     def cancel(self, image_id: str) -> Image:

@@ -86,6 +86,15 @@ def test_an_image_without_a_tag_is_the_newest_that_can_be_used(stage: Stage, cli
     assert client.images.find("torch").id == "m-second"
 
 
+def test_ones_own_image_goes_before_a_newer_one_that_is_shared(stage: Stage, client: Client) -> None:
+    theirs = image("mine", "v1", id="m-theirs", owner="bob", created_at="2026-03-03T00:00:00Z")
+    own = image("mine", "v1", id="m-own", owner=client.profile.user, created_at="2026-03-01T00:00:00Z")
+    stage.on("GET", "images", page([theirs, own]))
+    assert client.images.find("mine:v1").id == "m-own"
+    stage.on("GET", "images", page([theirs]))
+    assert client.images.find("mine:v1").id == "m-theirs"
+
+
 def test_a_wait_ends_when_the_instance_is_what_was_asked_of_it(stage: Stage, client: Client) -> None:
     states = [instance(status=status) for status in ("INIT", "CREATING", "STARTING", "RUNNING")]
     stage.on("GET", f"instances/{ID}", *(json_reply(row) for row in states))
