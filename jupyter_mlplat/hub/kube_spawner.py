@@ -36,7 +36,8 @@ QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.25
 QUICK_LOOKS = 200
 CREATE_TRIES = 40
 PROBE = aiohttp.ClientTimeout(total=5)
-TOO_MANY_REQUESTS = 429
+LATER = (401, 429)
+"""Too much is asked of the API server; or this Hub is on its way out and its account gone, which the next one has."""
 LONGEST_SECONDS = 2.0
 WATCH_SECONDS = 300
 CREATES_AT_ONCE = 16
@@ -307,7 +308,7 @@ async def answer_of(ask: Callable[[], Awaitable[T]]) -> T:
         except (TimeoutError, aiohttp.ClientError):
             spoke = time.monotonic()  # whether it has done what was asked is seen by asking again
         except ApiException as error:
-            unwell = error.status == TOO_MANY_REQUESTS or (error.status or 0) >= 500
+            unwell = error.status in LATER or (error.status or 0) >= 500
             if not unwell or time.monotonic() - spoke > UNWELL_SECONDS:
                 raise
         await asyncio.sleep(pause)

@@ -26,6 +26,7 @@ from jupyter_mlplat.testing.platform import until
 from jupyter_mlplat.testing.ssh_client import Machine
 
 ROOT = Path(__file__).parent.parent.parent
+INSTALLING = ("test_ssh_hostile.py", "test_chart.py")
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 NEEDED = (
     "KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS", "MLPLAT_TEST_RUNTIME", "MLPLAT_TEST_CONTAINERD",
@@ -33,8 +34,14 @@ NEEDED = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The installed platform takes room on the nodes until the end, so what needs it comes last."""
-    items.sort(key=lambda item: "release" in getattr(item, "fixturenames", ()))
+    """The installed platform takes room on the nodes until the end, so what needs it comes last; at the very end what
+    installs it anew."""
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.name
+        return "release" in getattr(item, "fixturenames", ()), INSTALLING.index(name) if name in INSTALLING else -1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,8 +101,11 @@ def alices_instance(alice: Client) -> Instance:
 def remote(alice: Client) -> Iterator[Instance]:
     """An instance of alice's that runs, of one module alone."""
     created = alice.instances.create("remote", flavor="t.small")
-    yield alice.instances.wait(created.id)
-    alice.instances.delete(created.id)
+    try:
+        yield alice.instances.wait(created.id)
+    finally:
+        alice.instances.delete(created.id)
+        alice.instances.wait(created.id)
 
 
 @pytest.fixture(scope="module")

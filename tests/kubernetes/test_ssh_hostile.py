@@ -230,9 +230,13 @@ def test_an_instance_that_ran_before_ssh_was_switched_on_has_it_after_its_next_s
         _start_anew(alice, remote)
     finally:
         release.upgrade()
-    done = laptop.ssh(HOST, "echo inside", timeout=120)
-    assert (done.returncode, done.stdout) == (255, "")
-    assert "nothing answers for SSH on the instance. Restart it" in done.stderr
+
+    def told() -> bool:
+        done = laptop.ssh(HOST, "echo inside", timeout=120)
+        assert (done.returncode, done.stdout) == (255, "")
+        return "nothing answers for SSH on the instance. Restart it" in done.stderr
+
+    until(told, "who connects is told to restart it")
     _start_anew(alice, remote)
     until(lambda: laptop.ssh(HOST, "echo inside").stdout == "inside\n", "its next start has an sshd")
 

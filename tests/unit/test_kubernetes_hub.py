@@ -103,7 +103,10 @@ def failing_with(*failures: Exception) -> Callable[[], Awaitable[str]]:
 
 
 async def test_an_api_server_that_is_silent_or_unwell_is_asked_again() -> None:
-    assert await answer_of(failing_with(ClientConnectionError(), TimeoutError(), ApiException(503))) == "answer"
+    assert (
+        await answer_of(failing_with(ClientConnectionError(), TimeoutError(), ApiException(503), ApiException(401)))
+        == "answer"
+    )
 
 
 async def test_a_refusal_is_final_at_once_and_an_api_server_that_stays_unwell_in_the_end(
