@@ -26,7 +26,7 @@ from jupyter_mlplat.testing.platform import until
 from jupyter_mlplat.testing.ssh_client import Machine
 
 ROOT = Path(__file__).parent.parent.parent
-INSTALLING = ("test_ssh_hostile.py", "test_chart.py")
+PLACES = {"test_ssh_hostile.py": 0, "test_chart.py": 2}
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 NEEDED = (
     "KUBECONFIG", "MLPLAT_REGISTRY", "MLPLAT_HOST_ADDRESS", "MLPLAT_TEST_RUNTIME", "MLPLAT_TEST_CONTAINERD",
@@ -34,12 +34,11 @@ NEEDED = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The installed platform takes room on the nodes until the end, so what needs it comes last; at the very end what
-    installs it anew."""
+    """The installed platform takes room on the nodes until the end, so what needs it comes last: first what needs most
+    room, at the very end what installs it anew."""
 
     def place(item: pytest.Item) -> tuple[bool, int]:
-        name = item.path.name
-        return "release" in getattr(item, "fixturenames", ()), INSTALLING.index(name) if name in INSTALLING else -1
+        return "release" in getattr(item, "fixturenames", ()), PLACES.get(item.path.name, 1)
 
     items.sort(key=place)
 
