@@ -16,7 +16,7 @@ LC_ALL=C
 set -f
 
 PATIENCE=10      # seconds that the platform has for an answer, and an instance's sshd to come up
-PAUSE=0.3        # seconds between two looks at an instance that is starting
+PAUSE=0.3        # seconds between two looks at an instance that is starting, and after a last word
 LONGEST_WAIT=900 # seconds
 
 NO_COMMANDS='the gateway runs no commands. Connect to the instance through it, as `mlplat ssh config` sets it up.'
@@ -160,8 +160,10 @@ say() {
     printf 'mlplat: %s\r\n' "$1" >&2
 }
 
+# ssh ends its way here once nothing more can come through it, so the word has to be there first.
 refused() {
     say "$1"
+    sleep $PAUSE
     exit 1
 }
 
