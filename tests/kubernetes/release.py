@@ -87,9 +87,16 @@ class Release:
 
     def pods(self, part: str) -> list[Json]:
         """The pods of hub, platform, proxy, agent or database that are not on their way out."""
+        return [pod for pod in self._pods(part) if "deletionTimestamp" not in pod["metadata"]]
+
+    def wait_for_leaving(self, part: str) -> None:
+        """Until those are gone that are on their way out; a replica of the platform goes on working until then."""
+        until(lambda: len(self._pods(part)) == len(self.pods(part)), f"only the newest pods of {part} are there")
+
+    def _pods(self, part: str) -> list[Json]:
         chosen = f"--selector=app.kubernetes.io/component={part}"
-        found = self.kubectl.json("get", "pods", "-n", self.namespace, chosen)["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        found: list[Json] = self.kubectl.json("get", "pods", "-n", self.namespace, chosen)["items"]
+        return found
 
     def service(self, part: str) -> str:
         """The address of a part within the cluster, HOST without a port."""

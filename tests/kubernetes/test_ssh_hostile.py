@@ -226,6 +226,7 @@ def test_an_instance_that_ran_before_ssh_was_switched_on_has_it_after_its_next_s
 ) -> None:
     release.upgrade(ssh={**release.values["ssh"], "enabled": False})
     try:
+        release.wait_for_leaving("platform")
         assert alice.ssh.gateway().absent
         _start_anew(alice, remote)
     finally:
