@@ -19,8 +19,8 @@ from jupyter_mlplat.embedded.tokens import new_token
 from jupyter_mlplat.hub.logins import login_url
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
-from jupyter_mlplat.testing.platform import until
 from jupyter_mlplat.testing.lab import Lab
+from jupyter_mlplat.testing.platform import until
 
 CHART = Path(__file__).parent.parent.parent / "hub" / "chart"
 NAME = "mlplat"
