@@ -1,4 +1,4 @@
-"""The whole platform process on the memory back end over real HTTP, and a Hub that only knows tokens."""
+"""The whole platform process on the memory back end over real HTTP, and a Hub that knows tokens, and no groups."""
 
 import json
 import threading
@@ -26,6 +26,9 @@ TOKENS = {
 }
 
 
+PLATFORM_TOKEN = "the platform's own"
+
+
 class _Hub(BaseHTTPRequestHandler):
     """Answers whose a token is. `TOKENS` may be added to; `server:USER/ID` is that instance's own token."""
 
@@ -33,6 +36,9 @@ class _Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         token = self.headers.get("Authorization", "").removeprefix("token ")
+        if token == PLATFORM_TOKEN and self.path.startswith("/hub/api/users/"):
+            self._answer(200, {"kind": "user", "name": self.path.rpartition("/")[2], "groups": []})
+            return
         known = TOKENS.get(token)
         if token.startswith("server:"):
             user, _, server = token.removeprefix("server:").partition("/")
@@ -75,7 +81,7 @@ def platform(folder: Path, **settings: object) -> Iterator[str]:
         app = create_app(
             Settings.model_validate(
                 {"data_dir": folder, "backend": "memory", "hub_api_url": hub_api, "owner": "admin"}
-                | {"hub_secret": "secret of the Hub"}
+                | {"hub_secret": "secret of the Hub", "hub_api_token": PLATFORM_TOKEN}
                 | settings
             )
         )
