@@ -26,7 +26,7 @@ TOKENS = {
 }
 
 
-PLATFORM_TOKEN = "the platform's own"
+PLATFORM_TOKEN = "the platform's own"  # noqa: S105
 
 
 class _Hub(BaseHTTPRequestHandler):
