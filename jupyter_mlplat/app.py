@@ -43,6 +43,10 @@ from jupyter_mlplat.jobs.reconcile import JobReconciler
 from jupyter_mlplat.jobs.routes import bundles as bundles_router
 from jupyter_mlplat.jobs.routes import router as jobs_router
 from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.mounts.keys import MountKeys
+from jupyter_mlplat.mounts.reconcile import MountReconciler
+from jupyter_mlplat.mounts.routes import router as mounts_router
+from jupyter_mlplat.mounts.service import MountService
 from jupyter_mlplat.quotas.routes import router as quotas_router
 from jupyter_mlplat.reconciling.leader import Leader
 from jupyter_mlplat.reconciling.loop import Reconciler
@@ -65,7 +69,7 @@ from jupyter_mlplat.storage.vault import vault_of
 ROUTERS = (
     access_router, flavors_router, instances_router, images_router, jobs_router, bundles_router,
     storage_router, events_router, audit_router, quotas_router, internal_router, intake_router,
-    endpoint_router,
+    endpoint_router, mounts_router,
     ssh_router, gateway_router, served_router,
     advisories_router,
 )  # fmt: skip
@@ -111,6 +115,7 @@ def build(settings: Settings) -> Platform:
         storage=storage,
         endpoints=endpoints,
         access=access,
+        mounts=MountService(database, backends.mounts, access),
         ssh=SshService(database, ssh, instances, settings),
         admission=Admission(database, broker, ssh, instances) if ssh else None,
     )
@@ -119,6 +124,7 @@ def build(settings: Settings) -> Platform:
         InstanceReconciler(leader.database(), broker, backends.instances, backends.images, flavors),
         ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors),
         JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, jobs.channels, settings),
+        MountReconciler(leader.database(), broker, backends.mounts, MountKeys(access), flavors),
     )
     if ssh:
         reconcilers += (SshReconciler(leader.database(), broker, ssh),)

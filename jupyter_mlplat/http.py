@@ -30,6 +30,7 @@ from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images.service import ImageService
 from jupyter_mlplat.instances.service import InstanceService
 from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.mounts.service import MountService
 from jupyter_mlplat.ssh.admission import Admission
 from jupyter_mlplat.ssh.service import SshService
 from jupyter_mlplat.storage.access import StorageAccess
@@ -83,6 +84,7 @@ class Services:
     storage: StorageService
     endpoints: EndpointService
     access: StorageAccess
+    mounts: MountService
     ssh: SshService
     admission: Admission | None = None
     """None where there is no SSH gateway."""

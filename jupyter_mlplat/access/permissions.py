@@ -33,6 +33,7 @@ PERMISSIONS: dict[str, Who] = {
     "instance:switch": Who.OWNER | Who.SELF,
     "instance:report": Who.OWNER | Who.SELF,
     "instance:save": Who.OWNER | Who.SELF,
+    "instance:mount": Who.OWNER | Who.SELF,
     "instance:delete": OWN,
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.SHARED_WITH,
     "image:use": FROM_LAB | Who.SHARED_WITH,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from jupyter_mlplat.backends.base import ImageBackend, InstanceBackend, JobBackend
+from jupyter_mlplat.backends.mounting import MountBackend
 from jupyter_mlplat.backends.ssh import SshDoors, SshTarget
 from jupyter_mlplat.core.settings import Settings
 
@@ -16,6 +17,7 @@ class Backends:
     instances: InstanceBackend
     images: ImageBackend
     jobs: JobBackend
+    mounts: MountBackend
     close: Callable[[], Awaitable[None]]
     ssh: SshTarget | SshDoors | None = None
     """None where nobody is let in over SSH."""
@@ -32,6 +34,7 @@ def _local(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.local.images import LocalImages
     from jupyter_mlplat.backends.local.instances import LocalInstances
     from jupyter_mlplat.backends.local.jobs import LocalJobs
+    from jupyter_mlplat.backends.local.mounts import LocalMounts
     from jupyter_mlplat.backends.local.ssh import local_ssh
     from jupyter_mlplat.hub.client import HubClient
     from jupyter_mlplat.jobs.bundle import Limits
@@ -56,6 +59,7 @@ def _local(settings: Settings) -> Backends:
         instances,
         LocalImages(data, environments),
         LocalJobs(data, environments, granting=granting, limits=limits, line=JobLine(api, tokens)),
+        LocalMounts(data),
         close,
         local_ssh(data, instances) if settings.ssh_port else None,
     )
@@ -66,6 +70,7 @@ def _kubernetes(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.kubernetes.images import KubernetesImages
     from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
     from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
+    from jupyter_mlplat.backends.kubernetes.mounts import KubernetesMounts
     from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
     from jupyter_mlplat.backends.kubernetes.ssh import PodDoors
     from jupyter_mlplat.backends.kubernetes.watch import World
@@ -89,13 +94,13 @@ def _kubernetes(settings: Settings) -> Backends:
     doors = None
     if kubernetes.sshd_port:
         doors = PodDoors(world, kubernetes.sshd_port, settings.gateway_secret.get_secret_value())
-    return Backends(instances, images, jobs, close, doors)
+    return Backends(instances, images, jobs, KubernetesMounts(cluster, world, kubernetes), close, doors)
 
 
 def _memory(_settings: Settings) -> Backends:
-    from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs
+    from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, MemoryMounts
 
     async def close() -> None:
         """Nothing is open."""
 
-    return Backends(MemoryInstances(), MemoryImages(), MemoryJobs(), close)
+    return Backends(MemoryInstances(), MemoryImages(), MemoryJobs(), MemoryMounts(), close)

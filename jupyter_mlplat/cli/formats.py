@@ -11,11 +11,12 @@ _STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _TONES = {
-    "green": {"RUNNING", "ACTIVE", "COMPLETED", "OK", "UP", "READY"},
+    "green": {"RUNNING", "ACTIVE", "COMPLETED", "OK", "UP", "READY", "MOUNTED"},
     "red": {
         "FAILED", "ABNORMAL", "ERROR", "CREATE_FAILED", "START_FAILED", "DELETE_FAILED", "REFUSED", "SOLD OUT", "GONE",
+        "MOUNT_FAILED", "UNMOUNT_FAILED",
     },
-    "bright_black": {"STOPPED", "TERMINATED", "DELETED", "INIT", "FROZEN", "DOWN"},
+    "bright_black": {"STOPPED", "TERMINATED", "DELETED", "INIT", "FROZEN", "DOWN", "UNMOUNTED"},
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from jupyter_mlplat.cli import (
     images,
     instances,
     jobs,
+    mounts,
     quotas,
     ssh,
     storage,
@@ -59,6 +60,7 @@ app.add_typer(advisories.app, name="advisory")
 app.add_typer(flavors.app, name="flavor")
 app.add_typer(jobs.app, name="job")
 app.add_typer(storage.app, name="storage")
+app.add_typer(mounts.app, name="mount")
 app.add_typer(ssh.app, name="ssh")
 app.add_typer(audit.app, name="audit")
 app.add_typer(quotas.app, name="quota")

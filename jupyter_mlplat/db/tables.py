@@ -8,6 +8,7 @@ from jupyter_mlplat.images.editions import EditionPackageRow, EditionRow
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances.store import InstanceRow, PermitRow
 from jupyter_mlplat.jobs.store import BundleRow, JobNumberRow, JobRow
+from jupyter_mlplat.mounts.store import MountRow
 from jupyter_mlplat.reconciling.row_lease import LeaseRow
 from jupyter_mlplat.ssh.store import SshKeyRow, SshVisitRow
 from jupyter_mlplat.storage.endpoint_store import EndpointRow
@@ -26,6 +27,7 @@ __all__ = [
     "JobNumberRow",
     "JobRow",
     "LeaseRow",
+    "MountRow",
     "PermitRow",
     "SshKeyRow",
     "SshVisitRow",

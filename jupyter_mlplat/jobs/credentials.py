@@ -26,7 +26,7 @@ class JobCredentials:
         row = await running_job(self.database, self.settings, job_id, token)
         if bucket not in _buckets(row):
             raise NotFound(f"{row.label} has neither input nor output in a bucket {bucket}.")
-        return await self.access.credentials_of_a_job(Actor(row.owner), bucket, row.label)
+        return await self.access.credentials_for(Actor(row.owner), bucket, row.label)
 
 
 def _buckets(row: JobRow) -> set[str]:

@@ -11,6 +11,7 @@ from jupyter_mlplat.sdk.images import Images
 from jupyter_mlplat.sdk.instances import Instances
 from jupyter_mlplat.sdk.jobs import Jobs
 from jupyter_mlplat.sdk.models import Me
+from jupyter_mlplat.sdk.mounts import Mounts
 from jupyter_mlplat.sdk.profile import Profile, load_profile
 from jupyter_mlplat.sdk.quotas import Quotas
 from jupyter_mlplat.sdk.ssh import Ssh
@@ -43,6 +44,7 @@ class Client:
         self.profile = profile
         self.images = Images(self._wire)
         self.instances = Instances(self._wire, self.images)
+        self.mounts = Mounts(self._wire)
         self.jobs = Jobs(self._wire, self.images)
         self.flavors = Flavors(self._wire)
         self.storage = Storage(self._wire)

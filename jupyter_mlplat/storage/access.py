@@ -16,6 +16,7 @@ from jupyter_mlplat.storage.endpoint_store import EndpointRow
 from jupyter_mlplat.storage.endpoints import EndpointService
 from jupyter_mlplat.storage.engine.connection import Keys
 from jupyter_mlplat.storage.models import LOCAL
+from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 OWN_KEYS_FOR = timedelta(minutes=15)
 """After which whoever has an endpoint's own keys asks whether they are still the same."""
@@ -46,9 +47,11 @@ class StorageAccess:
             return BucketPlace(bucket=bucket, endpoint=LOCAL)
         return BucketPlace(bucket=bucket, endpoint=(await self._serving(actor, bucket)).name_for(actor.user))
 
-    async def check_given(self, actor: Actor, endpoint: str) -> None:
-        """NotAllowed where the owner of the endpoint lets no keys leave the platform."""
-        _refuse_kept(await self.endpoints.row(actor, endpoint), actor.user)
+    async def check_given(self, actor: Actor, endpoint: str) -> str:
+        """The prefix that an endpoint is for; NotAllowed where its owner lets no keys leave the platform."""
+        row = await self.endpoints.row(actor, endpoint)
+        _refuse_kept(row, actor.user)
+        return row.prefix
 
     async def credentials(self, actor: Actor, asked: CredentialsAsked) -> Credentials:
         """Keys for an endpoint, or for the one that a bucket is at. NotAllowed where its owner lets none leave."""
@@ -57,19 +60,26 @@ class StorageAccess:
             raise InvalidInput("Name an endpoint or a bucket, one of the two.")
         return await self._given(actor, asked.endpoint or (await self.place(actor, asked.bucket or "")).endpoint)
 
-    async def credentials_of_a_job(self, actor: Actor, bucket: str, label: str) -> Credentials:
-        """Keys for one bucket of its channels. Temporary ones are good for that bucket alone, and soon end."""
+    async def credentials_for(self, actor: Actor, bucket: str, label: str) -> Credentials:
+        """Keys for a job, which `label` names. Temporary ones are good for that bucket alone, and soon end."""
         require(actor, "storage:use", owner=actor.user)
         place = await self.place(actor, bucket)
         return await self._given(actor, place.endpoint, only=bucket, purpose=f" for {label}")
 
-    async def _given(self, actor: Actor, name: str, *, only: str = "", purpose: str = "") -> Credentials:
+    async def credentials_at(self, actor: Actor, endpoint: str, folder: ObjectUrl, label: str) -> Credentials:
+        """Keys for a folder at that endpoint. Temporary ones are good for that folder alone, and soon end."""
+        require(actor, "storage:use", owner=actor.user)
+        return await self._given(actor, endpoint, only=folder.bucket, below=folder.key, purpose=f" for {label}")
+
+    async def _given(
+        self, actor: Actor, name: str, *, only: str = "", below: str = "", purpose: str = ""
+    ) -> Credentials:
         """`purpose` is for the audit."""
         if name == LOCAL:
             return Credentials(endpoint=LOCAL, provider="local")
         row = await self.endpoints.row(actor, name)
         _refuse_kept(row, actor.user)
-        keys = await self._keys(row, only, actor.user)
+        keys = await self._keys(row, only, below, actor.user)
         await self._note(actor, row, keys, purpose)
         return _described(row, name, keys)
 
@@ -96,19 +106,19 @@ class StorageAccess:
                 await self.endpoints.write_down(row, one)
         return due
 
-    async def _keys(self, row: EndpointRow, only: str, user: str) -> Keys:
+    async def _keys(self, row: EndpointRow, only: str, below: str, user: str) -> Keys:
         try:
-            return await self._opened(row, only)
+            return await self._opened(row, only, below)
         except MlplatError as error:
             if user == row.owner:
                 raise
             raise type(error)(f"{row.name_for(user)} gives no keys just now. Ask {row.owner} to test it.") from error
 
-    async def _opened(self, row: EndpointRow, only: str) -> Keys:
+    async def _opened(self, row: EndpointRow, only: str, below: str) -> Keys:
         secret = self.endpoints.vault.open(row.sealed)
         if row.keys == "own":
             return Keys(row.access_key, secret, None, now() + OWN_KEYS_FOR)
-        return await asyncio.to_thread(temporary, row, secret, self.endpoints.addresses, only=only)
+        return await asyncio.to_thread(temporary, row, secret, self.endpoints.addresses, only=only, below=below)
 
     async def _note(self, actor: Actor, row: EndpointRow, keys: Keys, purpose: str) -> None:
         kind = "its own keys" if row.keys == "own" else f"temporary keys until {keys.expires_at:%H:%M:%S} UTC"

@@ -57,13 +57,16 @@ def look(row: EndpointRow, secret: str, addresses: Addresses) -> Look:
     return Look(found)
 
 
-def temporary(row: EndpointRow, secret: str, addresses: Addresses, *, only: str = "") -> Keys:
-    """Keys for an hour that may do no more than the endpoint is for; for one bucket `only`, a quarter of an hour."""
+def temporary(row: EndpointRow, secret: str, addresses: Addresses, *, only: str = "", below: str = "") -> Keys:
+    """Keys for an hour that may do no more than the endpoint is for.
+
+    For one bucket `only`, and in it what is `below` a prefix of the endpoint's, a quarter of an hour.
+    """
     try:
         from jupyter_mlplat.storage.engine.sts import SECONDS, SHORTEST, session_policy, temporary_keys
     except ImportError as error:
         raise _missing(error) from error
-    policy = session_policy([only] if only else row.buckets, row.prefix)
+    policy = session_policy([only] if only else row.buckets, below or row.prefix)
     store = connection_of(row, secret, addresses)
     seconds = SHORTEST if only else SECONDS
     return temporary_keys(replace(store, endpoint=row.sts_address or row.address), row.sts_role, policy, seconds)

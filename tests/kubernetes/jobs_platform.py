@@ -16,7 +16,7 @@ from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.backends.kubernetes.watch import World
-from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances
+from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryMounts
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.flavors.models import Flavor, FlavorOffer
 from jupyter_mlplat.jobs.tokens import JobTokens
@@ -55,7 +55,7 @@ def on_the_cluster(settings: Settings) -> Backends:
         await world.close()
         await cluster.close()
 
-    return Backends(AnyFlavor(), GivenImages(), jobs, close)
+    return Backends(AnyFlavor(), GivenImages(), jobs, MemoryMounts(), close)
 
 
 if __name__ == "__main__":

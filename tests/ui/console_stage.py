@@ -19,7 +19,7 @@ from jupyter_mlplat.access.sessions import CSRF_HEADER, SESSION_COOKIE, Sessions
 from jupyter_mlplat.app import create_app
 from jupyter_mlplat.backends import choose
 from jupyter_mlplat.backends.base import InstanceSpec
-from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, World
+from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, MemoryMounts, World
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.flavors.models import Flavor
@@ -151,7 +151,9 @@ def _app(settings: Settings, gate: threading.Event, world: World) -> FastAPI:
     async def close() -> None:
         """Nothing is open."""
 
-    backends = choose.Backends(ObedientInstances(world, gate), MemoryImages(world), MemoryJobs(world), close)
+    backends = choose.Backends(
+        ObedientInstances(world, gate), MemoryImages(world), MemoryJobs(world), MemoryMounts(world), close
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "backends", lambda _settings: backends)
         app = create_app(settings)

@@ -13,7 +13,7 @@ from jupyter_mlplat.backends.kubernetes.client import Cluster, Json, path_of
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.errors import BackendFailure, MlplatError, NotAuthenticated
 
-SELECTOR = "app.kubernetes.io/name=jupyter-mlplat,app.kubernetes.io/component=agent"
+COMPONENT = "agent"
 _SILENCE = 60.0
 """Seconds after which an agent that says nothing is given up; it says something every five."""
 
@@ -31,16 +31,13 @@ class Agents:
 
     async def url(self, node: str) -> str:
         """Where the agent of a node answers. BackendFailure where none is ready."""
-        path = path_of(self._settings.agent_namespace, "pods")
-        found = await self._cluster.get(path, labelSelector=SELECTOR, fieldSelector=f"spec.nodeName={node}")
-        addresses = [pod["status"]["podIP"] for pod in found["items"] if _ready(pod)]
-        if not addresses:
+        found = await ready_pods(self._cluster, self._settings.agent_namespace, COMPONENT, on=node)
+        if node not in found:
             raise BackendFailure(
                 f"No node agent is ready on {node}, so nothing can be saved there now. Try again; if it stays so, an "
                 "administrator should look at the agent's pods."
             )
-        host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-        return f"http://{host}:{self._settings.agent_port}"
+        return f"http://{found[node]}:{self._settings.agent_port}"
 
     async def save(self, node: str, request: SaveRequest) -> AsyncGenerator[Progress | Saved, None]:
         """Have a container saved; raises what the agent says went wrong. Given up, the agent stops as well."""
@@ -109,7 +106,7 @@ async def _asked(url: str, body: bytes, header: str, node: str) -> AsyncIterator
         ):
             if answer.status_code != 200:
                 await answer.aread()
-                raise _refusal(answer, node)
+                raise refusal_of(answer, f"node agent on {node}")
             yield answer
     except httpx.TransportError as error:
         raise BackendFailure(
@@ -117,12 +114,13 @@ async def _asked(url: str, body: bytes, header: str, node: str) -> AsyncIterator
         ) from error
 
 
-def _refusal(answer: httpx.Response, node: str) -> MlplatError:
+def refusal_of(answer: httpx.Response, who: str) -> MlplatError:
+    """The error that an answer stands for; `who` gave it."""
     try:
         document = answer.json()
         return raised(Failed(code=document["error_code"], message=document["error_msg"]))
     except (ValueError, LookupError, TypeError):
-        return BackendFailure(f"The node agent on {node} answers with the status {answer.status_code}.")
+        return BackendFailure(f"The {who} answers with the status {answer.status_code}.")
 
 
 def raised(failed: Failed) -> MlplatError:
@@ -133,6 +131,15 @@ def raised(failed: Failed) -> MlplatError:
 
 def _kinds(kind: type[MlplatError]) -> list[type[MlplatError]]:
     return [kind, *(each for below in kind.__subclasses__() for each in _kinds(below))]
+
+
+async def ready_pods(cluster: Cluster, namespace: str, component: str, *, on: str = "") -> dict[str, str]:
+    """The hosts of the pods that are ready, by their nodes: of all, or of the node `on`."""
+    path = path_of(namespace, "pods")
+    query = {"labelSelector": f"app.kubernetes.io/name=jupyter-mlplat,app.kubernetes.io/component={component}"}
+    found = await cluster.get(path, **query, **({"fieldSelector": f"spec.nodeName={on}"} if on else {}))
+    addresses = {pod["spec"].get("nodeName", ""): pod["status"]["podIP"] for pod in found["items"] if _ready(pod)}
+    return {node: f"[{address}]" if ":" in address else address for node, address in addresses.items()}
 
 
 def _ready(pod: Json) -> bool:

@@ -22,12 +22,12 @@ _ID = re.compile(r"[a-z0-9]([a-z0-9\-]{0,50}[a-z0-9])?")
 
 def pod_name(instance_id: str) -> str:
     """The name of an instance's pod."""
-    return f"instance-{_checked(instance_id)}"
+    return f"instance-{checked(instance_id)}"
 
 
 def claim_name(instance_id: str) -> str:
     """The name of the claim of an instance's work folder."""
-    return f"work-{_checked(instance_id)}"
+    return f"work-{checked(instance_id)}"
 
 
 def label_value(text: str) -> str:
@@ -42,13 +42,14 @@ def label_value(text: str) -> str:
 def owned_by(instance_id: str, owner: str) -> dict[str, str]:
     """The labels of whatever belongs to an instance."""
     return {
-        INSTANCE_LABEL: _checked(instance_id),
+        INSTANCE_LABEL: checked(instance_id),
         OWNER_LABEL: label_value(owner),
         "app.kubernetes.io/part-of": "jupyter-mlplat",
     }
 
 
-def _checked(instance_id: str) -> str:
+def checked(instance_id: str) -> str:
+    """An id that can stand in names and paths; InvalidInput for anything else."""
     if not _ID.fullmatch(instance_id):
         raise InvalidInput(f"{instance_id!r} is no instance id.")
     return instance_id

@@ -28,6 +28,9 @@ WORK = f"{HOME}/work"
 STATE = f"{WORK}/.mlplat"
 """Where Lab keeps layouts, settings and history: on the claim, so that they are there after a restart."""
 
+DATA, DATA_VOLUME = "/data", "data"
+"""Where mounts appear: those of this instance alone, from the folder of its id on the node."""
+
 RUN = "/run/mlplat"
 RUNTIME = f"{RUN}/runtime.json"
 PRIVATE = "/tmp/.mlplat"  # noqa: S108 a volume of this pod alone
@@ -132,8 +135,16 @@ def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -
             {"name": "work", "mountPath": WORK},
             *SCRATCH_MOUNTS,
             {"name": "runtime", "mountPath": RUN, "readOnly": True},
+            *_data_mounts(spec, settings),
         ],
     }  # fmt: skip
+
+
+def _data_mounts(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
+    """What is mounted on the node while the pod runs appears in it too; nothing of the pod's appears on the node."""
+    folder = names.checked(spec.instance_id)
+    shown = {"name": DATA_VOLUME, "mountPath": DATA, "subPath": folder, "mountPropagation": "HostToContainer"}
+    return [shown] if settings.mounts_claim else []
 
 
 def _volumes(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
@@ -142,4 +153,9 @@ def _volumes(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
         {"name": "work", "persistentVolumeClaim": {"claimName": names.claim_name(spec.instance_id)}},
         *scratch_volumes(spec.flavor, settings),
         {"name": "runtime", "downwardAPI": {"items": [field]}},
+        *(
+            [{"name": DATA_VOLUME, "persistentVolumeClaim": {"claimName": settings.mounts_claim}}]
+            if settings.mounts_claim
+            else []
+        ),
     ]

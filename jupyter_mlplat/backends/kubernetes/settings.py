@@ -57,6 +57,10 @@ class KubernetesSettings(BaseSettings):
     sshd_port: int = Field(default=0, description="Where pods of instances answer for SSH; 0: they do not")
 
     agent_port: int = 8012
+    mounter_port: int = 8013
+    mounts_claim: str = Field(
+        default="", description="Claim of the users' namespace that shows mounts of a pod's node; empty: there are none"
+    )
     agent_secret: SecretStr = SecretStr("")
     agent_namespace: str = Field(default="mlplat", description="Where the node agents run")
 

@@ -1,5 +1,5 @@
-"""A whole back end in memory, for tests: instances, images and jobs that are only told of, and fakes named for what
-fails in them.
+"""A whole back end in memory, for tests: instances, images, jobs and mounts that are only told of, and fakes named
+for what fails in them.
 
 The parts of one back end share a `World`. It outlives them, as the machine outlives the platform: new parts on the same
 world find what the old ones left.
@@ -33,6 +33,13 @@ from jupyter_mlplat.backends.memory.jobs import (
     MemoryJobs,
     StartHitsABug,
 )
+from jupyter_mlplat.backends.memory.mounts import (
+    MemoryMounts,
+    MounterIsAwayOnce,
+    MountIsRefused,
+    NothingCanBeMounted,
+    SendingTakesLong,
+)
 from jupyter_mlplat.backends.memory.world import Run, Server, World, digest_of
 
 __all__ = [
@@ -49,11 +56,16 @@ __all__ = [
     "MemoryImages",
     "MemoryInstances",
     "MemoryJobs",
+    "MemoryMounts",
+    "MountIsRefused",
+    "MounterIsAwayOnce",
+    "NothingCanBeMounted",
     "PresetCannotBeBuilt",
     "ResizeIsRefused",
     "Run",
     "SaveHitsABug",
     "SaveRunsOutOfDisk",
+    "SendingTakesLong",
     "Server",
     "ServerDies",
     "ServerDiesOnce",

@@ -12,6 +12,7 @@ from jupyter_mlplat.backends.base import (
 )
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.images.models import Package
+from jupyter_mlplat.mounter.models import Place
 
 
 @dataclass(eq=False)
@@ -53,6 +54,9 @@ class World:
     """The days from which presets (by NAME:TAG) are no longer kept up, and what to take then."""
     pinned: set[str] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
+    mounts: dict[str, str] = field(default_factory=dict)
+    """What is wrong with each mount that is there; empty where it works."""
+    mount_keys: dict[str, Place] = field(default_factory=dict)
     ends: dict[str, JobState] = field(default_factory=dict)
     """How single jobs end, where that is not for their back end to say."""
 

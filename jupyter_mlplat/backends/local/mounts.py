@@ -1,0 +1,43 @@
+"""Mounts on one machine: rclone as the user of the platform, in the instance's folder below `mounts/`."""
+
+import os
+from pathlib import Path
+
+from jupyter_mlplat.backends.mounting import MountBackend, MountSeen, MountSpec
+from jupyter_mlplat.mounter.models import Place
+from jupyter_mlplat.mounter.mounts import Layout, Mounts, missing
+
+
+def layout(data_dir: Path) -> Layout:
+    """Never below an instance's own folder: what removes that must not reach into a bucket."""
+    run = data_dir / "run"
+    return Layout(data_dir / "mounts", run / "mounts", run / "mounts-cache", os.getuid(), for_others=False)
+
+
+class LocalMounts(MountBackend):
+    """All processes of this machine run as one user, so each of them could look into each mount."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._layout = layout(data_dir.resolve())
+        self._mounts = Mounts(self._layout)
+
+    def absent(self) -> str:
+        return missing()
+
+    def path(self, instance_id: str, name: str) -> str:
+        return str(self._layout.root / instance_id / name)
+
+    async def mount(self, spec: MountSpec, place: Place) -> None:
+        await self._mounts.mount(spec.order, place)
+
+    async def renew(self, spec: MountSpec, place: Place) -> None:
+        await self._mounts.renew(spec.order.mount_id, place)
+
+    async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
+        await self._mounts.unmount(spec.order.mount_id)
+
+    async def drop(self, mount_id: str) -> None:
+        await self._mounts.unmount(mount_id)
+
+    async def seen(self) -> list[MountSeen]:
+        return [MountSeen(each.order.mount_id, each.problem) for each in await self._mounts.seen()]

@@ -1,0 +1,114 @@
+"""The mounter's HTTP server: POSTs of JSON, signed and answered with a proof; `GET /healthz`."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from jupyter_mlplat.agent.signing import Asked as Signed
+from jupyter_mlplat.agent.signing import Verifier, prove
+from jupyter_mlplat.errors import InvalidInput, MlplatError, TooLarge
+from jupyter_mlplat.mounter.models import (
+    MOUNT_PATH,
+    PROOF,
+    RENEW_PATH,
+    SEEN_PATH,
+    UNMOUNT_PATH,
+    AllSeen,
+    Asked,
+    Given,
+)
+from jupyter_mlplat.mounter.mounts import Mounts
+from jupyter_mlplat.mounter.settings import MounterSettings
+
+log = logging.getLogger(__name__)
+
+_BODY_LIMIT = 1 << 20
+
+Work = Callable[[bytes], Awaitable[BaseModel | None]]
+
+
+class Mounter:
+    """Lets the platform's requests in and does what they ask."""
+
+    def __init__(self, settings: MounterSettings, mounts: Mounts) -> None:
+        self._settings = settings
+        self._mounts = mounts
+        self._secret = settings.secret.get_secret_value()
+        self._verifier = Verifier(self._secret)
+
+    async def mount(self, body: bytes) -> None:
+        asked = Asked.model_validate_json(body)
+        await self._mounts.mount(asked.order, asked.place)
+
+    async def renew(self, body: bytes) -> None:
+        asked = Asked.model_validate_json(body)
+        await self._mounts.renew(asked.order.mount_id, asked.place)
+
+    async def unmount(self, body: bytes) -> None:
+        await self._mounts.unmount(Given.model_validate_json(body).mount_id)
+
+    async def seen(self, body: bytes) -> AllSeen:
+        return AllSeen(mounts=tuple(await self._mounts.seen()))
+
+    async def answer(self, request: Request, work: Work) -> Response:
+        """What is asked, done; refusals are JSON with the code of an error."""
+        try:
+            body = await _body(request)
+            signed = Signed("POST", request.url.path, body, self._settings.node)
+            nonce = self._verifier.check(request.headers.get("Authorization", ""), signed)
+            found = await work(body)
+        except ValidationError as error:
+            return _refusal(InvalidInput(f"The request to the mounter is wrong: {error.errors()[0]['msg']}."))
+        except MlplatError as error:
+            return _refusal(error)
+        content = found.model_dump_json().encode() if found else b"{}"
+        return Response(content, headers={PROOF: prove(self._secret, nonce, content)}, media_type="application/json")
+
+
+def make_app(settings: MounterSettings) -> Starlette:
+    """The application; what it has mounted is served on when it ends, and found again when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        mounts = Mounts(settings.layout)
+        await mounts.clean()
+        app.state.mounter = Mounter(settings, mounts)
+        yield
+
+    def route(path: str, name: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            mounter: Mounter = request.app.state.mounter
+            return await mounter.answer(request, getattr(mounter, name))
+
+        return Route(path, endpoint, methods=["POST"])
+
+    async def health(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    routes = [
+        route(MOUNT_PATH, "mount"),
+        route(RENEW_PATH, "renew"),
+        route(UNMOUNT_PATH, "unmount"),
+        route(SEEN_PATH, "seen"),
+        Route("/healthz", health),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _BODY_LIMIT:
+            raise TooLarge("The request to the mounter is too large.")
+    return body
+
+
+def _refusal(error: MlplatError) -> JSONResponse:
+    return JSONResponse({"error_code": error.code, "error_msg": error.message}, error.status)

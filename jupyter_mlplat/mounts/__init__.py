@@ -1,0 +1,1 @@
+"""Mounts: folders of buckets that a running instance sees as files."""
