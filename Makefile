@@ -10,7 +10,7 @@ TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
 TEST_IMAGES := platform database python
 KUBERNETES_TESTS ?= tests/kubernetes
 
-ON_MINIO := tests/ui/test_lab_objects.py
+ON_MINIO := tests/ui/test_lab_objects.py tests/ui/test_lab_mounts.py
 
 .PHONY: setup up down demo test test-storage cluster test-kubernetes images test-images check format lock screenshots bench-embedded bench-kubernetes bench-objects bench-storage bench-images bench-ssh clean
 
@@ -44,7 +44,7 @@ demo: setup
 test: setup
 	npm test
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/http
-	$(BIN)/python -m pytest tests/hub tests/system tests/ui --ignore=$(ON_MINIO)
+	$(BIN)/python -m pytest tests/hub tests/system tests/ui $(addprefix --ignore=,$(ON_MINIO))
 
 # what needs MinIO
 test-storage: setup
@@ -81,7 +81,7 @@ format: setup
 	npm run --silent lint
 
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra conda --extra kubernetes --extra storage --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra conda --extra kubernetes --extra mounts --extra storage --group dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/python scripts/lock_images.py
 	npm install --package-lock-only
 

@@ -64,6 +64,7 @@ async def instance(request: Request, actor: Caller, parts: Parts, instance_id: s
         flavors=known_flavors(parts, [found]),
         events=await _last_events(parts, actor, instance_id),
         ssh=await connection(parts, actor, found) if found.owner == actor.user else None,
+        mounts=(await parts.mounts.find(actor, instance_id)).mounts,
     )
 
 

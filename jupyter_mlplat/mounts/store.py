@@ -51,17 +51,23 @@ async def busy(session: AsyncSession) -> list[tuple[MountRow, InstanceRow]]:
     running = InstanceRow.status.in_((Status.RUNNING, Status.SNAPSHOTTING)) & (InstanceRow.target == Target.RUNNING)
     going = or_(MountRow.removing, InstanceRow.status == Status.DELETED)
     query = _with_instances().where(or_(MountRow.status != MountStatus.UNMOUNTED, running, going))
-    return [(mount, instance) for mount, instance in (await session.execute(query)).tuples()]
+    return [(mount, instance) for mount, instance in (await session.execute(query)).all()]
 
 
 async def everything(session: AsyncSession) -> list[tuple[MountRow, InstanceRow]]:
-    return [(mount, instance) for mount, instance in (await session.execute(_with_instances())).tuples()]
+    return [(mount, instance) for mount, instance in (await session.execute(_with_instances())).all()]
 
 
 async def with_instance(session: AsyncSession, mount_id: str) -> tuple[MountRow, InstanceRow] | None:
     row = await session.get(MountRow, mount_id)
     instance = await session.get(InstanceRow, row.instance_id) if row else None
     return (row, instance) if row and instance else None
+
+
+async def at_endpoint(session: AsyncSession, owner: str, endpoint: str) -> list[str]:
+    """What of an endpoint its owner has mounted, as obs://BUCKET/FOLDER/."""
+    rows = await session.scalars(select(MountRow).where(MountRow.owner == owner, MountRow.endpoint == endpoint))
+    return sorted({str(row.source) for row in rows})
 
 
 def _with_instances() -> Select[MountRow, InstanceRow]:

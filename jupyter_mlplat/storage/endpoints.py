@@ -17,6 +17,7 @@ from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import AlreadyExists, BackendFailure, InUse, InvalidInput, NotAllowed, NotFound
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.jobs import store as jobs
+from jupyter_mlplat.mounts import store as mounts
 from jupyter_mlplat.storage import endpoint_store as store
 from jupyter_mlplat.storage.endpoint_looks import Look, look
 from jupyter_mlplat.storage.endpoint_models import EndpointAdd, EndpointChange
@@ -106,13 +107,15 @@ class EndpointService:
         return to_model(kept, actor.user)
 
     async def remove(self, actor: Actor, name: str) -> None:
-        """Forget it and its keys; what is in its buckets stays. InUse names the unfinished jobs that use it."""
+        """Forget it and its keys; what is in its buckets stays. InUse names the unfinished jobs and the mounts that use it."""
         if name == LOCAL:
             raise NotAllowed("The built-in endpoint cannot be removed.")
         await self._own(actor, name)
         async with self.database.transaction() as session:
             row = await self._row(session, actor.user, name)
             using = [job.label for job in await jobs.unfinished(session, actor.user) if _uses(job, row.serves)]
+            if mounted := await mounts.at_endpoint(session, actor.user, name):
+                raise InUse(f"{', '.join(mounted)} of it is mounted in an instance. Unmount it, then remove {name}.")
             if using:
                 raise InUse(f"{', '.join(using)} still uses what is at {name}. Stop it or wait, then remove {name}.")
             _note(session, actor, row, "EndpointRemoved", f"The endpoint {name} is removed")

@@ -45,6 +45,7 @@ export const CommandIDs = {
   stopInstance: 'mlplat:instance-stop',
   newInstance: 'mlplat:instance-new',
   openConsole: 'mlplat:console-open',
+  addMount: 'mlplat:mount-add',
   switchFlavor: 'mlplat:flavor-switch',
   chooseFlavor: 'mlplat:flavor-choose',
   saveImage: 'mlplat:image-save',

@@ -12,7 +12,7 @@ from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.audit.models import AuditFilter, AuditRecord
-from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, World
+from jupyter_mlplat.backends.memory import MemoryImages, MemoryInstances, MemoryJobs, MemoryMounts, World
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.db.migrate import migrate
@@ -33,6 +33,9 @@ from jupyter_mlplat.jobs.bundle import pack, survey
 from jupyter_mlplat.jobs.models import Job, JobCreate
 from jupyter_mlplat.jobs.reconcile import JobReconciler
 from jupyter_mlplat.jobs.service import JobService
+from jupyter_mlplat.mounts.keys import MountKeys
+from jupyter_mlplat.mounts.reconcile import MountReconciler
+from jupyter_mlplat.mounts.service import MountService
 from jupyter_mlplat.reconciling.loop import Reconciler
 from jupyter_mlplat.storage.access import StorageAccess
 from jupyter_mlplat.storage.endpoint_looks import addresses_of
@@ -80,6 +83,7 @@ class Stage:
     instances_are: type[MemoryInstances] = MemoryInstances
     images_are: type[MemoryImages] = MemoryImages
     jobs_are: type[MemoryJobs] = MemoryJobs
+    mounts_are: type[MemoryMounts] = MemoryMounts
     world: World = field(default_factory=World)
     groups: KnownGroups = field(default_factory=KnownGroups)
     kill_at: int | None = None
@@ -104,6 +108,7 @@ class Stage:
         """New parts on the same database and world."""
         backend = self.instances_are(self.world)
         images, jobs = self.images_are(self.world), self.jobs_are(self.world)
+        mounts = self.mounts_are(self.world)
         self.flavors = FlavorService(read_catalog(), backend)
         self.storage = StorageService(self.database, self.settings)
         self.endpoints = EndpointService(
@@ -113,6 +118,8 @@ class Stage:
         self.instances = InstanceService(self.database, backend, self.flavors, self.settings, self.groups)
         self.images = ImageService(self.database, images, self.flavors, self.groups)
         self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings, self.groups)
+        self.mounts = MountService(self.database, mounts, self.access)
+        self.mount_work = MountReconciler(self.database, self.broker, mounts, MountKeys(self.access), self.flavors)
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
         self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors)
         self.job_work = JobReconciler(
@@ -121,7 +128,7 @@ class Stage:
 
     @property
     def work(self) -> tuple[Reconciler, ...]:
-        return self.image_work, self.instance_work, self.job_work
+        return self.image_work, self.instance_work, self.job_work, self.mount_work
 
     async def settle(self) -> None:
         """Reconcile one thing after the other until nothing is left to do."""

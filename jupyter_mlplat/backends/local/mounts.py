@@ -1,11 +1,16 @@
 """Mounts on one machine: rclone as the user of the platform, in the instance's folder below `mounts/`."""
 
+import asyncio
 import os
 from pathlib import Path
 
 from jupyter_mlplat.backends.mounting import MountBackend, MountSeen, MountSpec
+from jupyter_mlplat.core.processes import of_instance, until
 from jupyter_mlplat.mounter.models import Place
 from jupyter_mlplat.mounter.mounts import Layout, Mounts, missing
+
+ENDING_SECONDS = 20.0
+"""The processes of an instance that ends may still write so long."""
 
 
 def layout(data_dir: Path) -> Layout:
@@ -34,7 +39,17 @@ class LocalMounts(MountBackend):
         await self._mounts.renew(spec.order.mount_id, place)
 
     async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
+        if ending:
+            await self._ended(spec.instance.instance_id)
         await self._mounts.unmount(spec.order.mount_id)
+
+    async def _ended(self, instance_id: str) -> None:
+        """Wait until the processes of an instance that is to end have done so."""
+
+        async def has_ended() -> bool:
+            return not await asyncio.to_thread(of_instance, instance_id)
+
+        await until(has_ended, ENDING_SECONDS, 0.2)
 
     async def drop(self, mount_id: str) -> None:
         await self._mounts.unmount(mount_id)

@@ -283,6 +283,18 @@ export class Client {
     return this.transport.send('DELETE', `v1/instances/${instanceId}/ssh/sessions/${session}`);
   }
 
+  mounts(instanceId: string): Promise<models.IMountList> {
+    return this.transport.get(`v1/instances/${instanceId}/storage`);
+  }
+
+  createMount(instanceId: string, wanted: models.IMountCreate): Promise<models.IMount> {
+    return this.transport.send('POST', `v1/instances/${instanceId}/storage`, wanted);
+  }
+
+  removeMount(instanceId: string, id: string): Promise<models.IMount> {
+    return this.transport.send('DELETE', `v1/instances/${instanceId}/storage/${id}`);
+  }
+
   environments(): Promise<models.IEnvironments> {
     return this.transport.get('environments');
   }

@@ -7,6 +7,8 @@ import { ImageMarks } from '../images/marks';
 import { SavesInProgress } from '../images/progress';
 import type { EnvironmentsModel } from '../environments/model';
 import { EnvironmentsSection } from '../environments/section';
+import type { MountsModel } from '../mounts/model';
+import { MountsSection } from '../mounts/section';
 import type { SshModel } from '../ssh/model';
 import { SshSection } from '../ssh/section';
 import { CommandIDs } from '../tokens';
@@ -24,6 +26,7 @@ export interface IInstancePanelProps {
   model: InstanceModel;
   images: ImagesModel;
   environments: EnvironmentsModel;
+  mounts: MountsModel;
   ssh: SshModel;
   commands: CommandRegistry;
   widget: ViewWidget;
@@ -78,6 +81,7 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
         <Meters inSight={inSight} />
       </section>
       <EnvironmentsSection model={props.environments} inSight={inSight} />
+      <MountsSection model={props.mounts} inSight={inSight} />
       <section>
         <h3>{trans.__('Image')}</h3>
         <p className="mlp-note">{trans.__('Keep the packages that you installed, for jobs and other instances.')}</p>

@@ -8,6 +8,8 @@ import { ViewWidget } from '../ui/panel';
 import { instanceIcon } from '../ui/icons';
 import { EnvironmentsModel } from '../environments/model';
 import type { ImagesModel } from '../images/model';
+import { askMount } from '../mounts/dialog';
+import { MountsModel } from '../mounts/model';
 import { SshModel } from '../ssh/model';
 import { leaveWithInstance } from './away';
 import type { IDesk } from './documents';
@@ -46,9 +48,10 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
     const desk: IDesk = { app, documents, shell, restorer, state, window };
     leaveWithInstance(platform, model, desk);
     const environments = new EnvironmentsModel(platform, app.serviceManager.kernelspecs);
+    const mounts = new MountsModel(platform);
     const ssh = new SshModel(platform);
     const panel = new ViewWidget(platform, widget =>
-      React.createElement(InstancePanel, { model, images, environments, ssh, commands: app.commands, widget })
+      React.createElement(InstancePanel, { model, images, environments, mounts, ssh, commands: app.commands, widget })
     );
     panel.id = 'mlplat-instance';
     panel.title.icon = instanceIcon;
@@ -67,6 +70,20 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
       caption: trans.__('Save the open documents and stop this instance'),
       describedBy: { args: { type: 'object', properties: {} } },
       execute: () => stopInstance(platform, model, desk)
+    });
+    app.commands.addCommand(CommandIDs.addMount, {
+      label: trans.__('Mount a Folder…'),
+      caption: trans.__('Let this instance see a folder of a bucket as files'),
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: { source: { type: 'string', description: 'obs://BUCKET/FOLDER/' } }
+        }
+      },
+      execute: async args => {
+        app.shell.activateById(panel.id);
+        await askMount(platform, mounts, (args.source as string | undefined) ?? '');
+      }
     });
     app.commands.addCommand(CommandIDs.openConsole, {
       label: trans.__('Open the Console'),
@@ -89,6 +106,7 @@ export const instancesPlugin: JupyterFrontEndPlugin<void> = {
     for (const command of [
       CommandIDs.showInstance,
       CommandIDs.stopInstance,
+      CommandIDs.addMount,
       CommandIDs.openConsole,
       CommandIDs.newInstance
     ]) {

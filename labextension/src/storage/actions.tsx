@@ -38,7 +38,8 @@ export class StorageActions implements IStorageActions {
     private readonly model: StorageModel,
     private readonly transfers: TransfersModel,
     private readonly browser: IFileBrowserFactory | null,
-    private readonly open: (key: string) => void
+    private readonly open: (key: string) => void,
+    private readonly mount: (source: string) => void
   ) {}
 
   readonly newBucket = () => {
@@ -129,6 +130,10 @@ export class StorageActions implements IStorageActions {
         });
         choices.push({ id: 'link', label: trans.__('Link…'), execute: () => askLink(platform, object, endpoint) });
       }
+    }
+    if (object.is_prefix && !model.isBuiltin) {
+      const execute = () => this.mount(obsUrl(object.key));
+      choices.push({ id: 'mount', label: trans.__('Mount in the instance…'), execute });
     }
     openMenu(anchor, choices);
   };

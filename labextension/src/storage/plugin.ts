@@ -68,7 +68,8 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
     const transfers = new TransfersModel(platform);
     app.serviceManager.contents.addDrive(new ObjectsDrive(platform.client, app.serviceManager.serverSettings));
     const open = (key: string) => void app.commands.execute('docmanager:open', { path: `${DRIVE}:${key}` });
-    const actions = new StorageActions(platform, model, transfers, browser, open);
+    const mount = (source: string) => void app.commands.execute(CommandIDs.addMount, { source });
+    const actions = new StorageActions(platform, model, transfers, browser, open, mount);
     followTransfers(platform, model, transfers, browser);
     const panel = new ViewWidget(platform, widget =>
       React.createElement(StoragePanel, { model, transfers, actions, widget })

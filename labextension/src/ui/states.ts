@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { IImage, IInstance, IJob, Phase, Status } from '../api/models';
+import type { IImage, IInstance, IJob, IMount, MountStatus, Phase, Status } from '../api/models';
 
 /** How a state feels: it gives the dot its colour. The word beside it says the same. */
 export type Tone = 'good' | 'busy' | 'idle' | 'warn' | 'bad';
@@ -55,4 +55,16 @@ export function imageState(trans: TranslationBundle, image: IImage): IState {
     default:
       return { tone: 'bad', word: trans.__('Could not be saved') };
   }
+}
+
+export function mountState(trans: TranslationBundle, mount: IMount): IState {
+  const states: Record<MountStatus, IState> = {
+    MOUNTING: { tone: 'busy', word: trans.__('Mounting') },
+    MOUNTED: { tone: 'good', word: trans.__('Mounted') },
+    MOUNT_FAILED: { tone: 'bad', word: trans.__('Could not be mounted') },
+    UNMOUNTING: { tone: 'busy', word: trans.__('Unmounting') },
+    UNMOUNTED: { tone: 'idle', word: trans.__('Not mounted') },
+    UNMOUNT_FAILED: { tone: 'bad', word: trans.__('Could not be unmounted') }
+  };
+  return states[mount.status];
 }
