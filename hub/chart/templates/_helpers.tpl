@@ -10,6 +10,17 @@
 {{- else -}}{{ $name }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
 {{- end }}
 
+{{/* The node agent's own image: without a word on it the one that was built together with that of the control plane. */}}
+{{- define "mlplat.agentImage" -}}
+{{- $own := .Values.agent.image | default dict -}}
+{{- $name := $own.name | default (regexReplaceAll "[^/]*$" .Values.image.name "node-agent") -}}
+{{- $tag := $own.tag | default .Values.image.tag -}}
+{{- if $own.digest -}}{{ $name }}@{{ $own.digest }}
+{{- else if $tag -}}{{ $name }}:{{ $tag }}
+{{- else if .Values.image.digest -}}{{ fail "agent.image.digest: the image of the control plane is named by its digest, say the node agent's, too" }}
+{{- else -}}{{ $name }}:{{ .Chart.AppVersion }}{{- end -}}
+{{- end }}
+
 {{- define "mlplat.publicUrl" -}}
 {{- if .Values.ingress.enabled -}}https://{{ required "ingress.host: say at which name people find the platform" .Values.ingress.host }}
 {{- else -}}{{ required "publicUrl: say at which address people find the platform, or enable the ingress" .Values.publicUrl | trimSuffix "/" }}{{- end -}}
