@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -171,6 +172,7 @@ reference = "{images.python}"
         },
         "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
+        "mounts": {"enabled": True, "folder": f"/var/lib/mlplat-mounts/{prefix}", "resources": little, "tolerations": []},
         "agent": {
             "image": {"name": agent_name, "digest": agent_digest},
             "resources": little,
@@ -199,6 +201,8 @@ def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Releas
         finally:
             kubectl.remove_namespace(release.users)
             release.helm("uninstall", NAME, "--ignore-not-found", "--wait")
+            # the nodes of a test cluster may be this machine: what is still mounted there is left alone
+            subprocess.run(["find", given["mounts"]["folder"], "-xdev", "-depth", "-type", "d", "-empty", "-delete"])
 
 
 def _install(release: Release) -> None:
