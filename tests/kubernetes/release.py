@@ -172,7 +172,12 @@ reference = "{images.python}"
         },
         "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
-        "mounts": {"enabled": True, "folder": f"/var/lib/mlplat-mounts/{prefix}", "resources": little, "tolerations": []},
+        "mounts": {
+            "enabled": True,
+            "folder": f"/var/lib/mlplat-mounts/{prefix}",
+            "resources": little,
+            "tolerations": [],
+        },
         "agent": {
             "image": {"name": agent_name, "digest": agent_digest},
             "resources": little,
