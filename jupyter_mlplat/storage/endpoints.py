@@ -107,7 +107,7 @@ class EndpointService:
         return to_model(kept, actor.user)
 
     async def remove(self, actor: Actor, name: str) -> None:
-        """Forget it and its keys; what is in its buckets stays. InUse names the unfinished jobs and the mounts that use it."""
+        """Forget it and its keys; what is in its buckets stays. InUse names the jobs and the mounts that use it."""
         if name == LOCAL:
             raise NotAllowed("The built-in endpoint cannot be removed.")
         await self._own(actor, name)
