@@ -16,7 +16,7 @@ from sdk_stage import API, TOKEN, Asked, Reply, Stage, instance, job, json_reply
 from jupyter_mlplat.core.models import ResourceName
 from jupyter_mlplat.errors import InvalidInput, NotFound, TooLarge
 from jupyter_mlplat.jobs.bundle import unpack
-from jupyter_mlplat.sdk import Client, Disconnected, Profile, jobs, wire
+from jupyter_mlplat.sdk import Client, Disconnected, Profile, logs, wire
 from jupyter_mlplat.sdk.submission import job_name
 
 ID = "j-abcdefghjkmn"
@@ -24,7 +24,7 @@ ID = "j-abcdefghjkmn"
 
 @pytest.fixture(autouse=True)
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "RECONNECT_PAUSE", 0.0)
+    monkeypatch.setattr(logs, "RECONNECT_PAUSE", 0.0)
     monkeypatch.setattr(wire, "RETRY_DELAYS", ())
 
 
