@@ -23,6 +23,6 @@ build() {
   buildah bud --pull-never --layers=false --format oci --file "$in/Containerfile" --tag "$result" "$in/context"
 }
 
-load && build && buildah push --quiet --disable-compression "$result" "oci:$out/result:latest"
+load && build && buildah push --quiet --disable-compression --format oci "$result" "dir:$out/result"
 echo "$?" > "$out/.code"
 mv "$out/.code" "$out/code"

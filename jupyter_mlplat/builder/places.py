@@ -43,4 +43,4 @@ class Places:
 
 
 LOG, CODE, RESULT = "log", "code", "result"
-"""What buildah leaves in `out`: its words, then its exit code, and the image as an OCI layout."""
+"""What buildah leaves in `out`: its words, then its exit code, and the image as a folder of its manifest and blobs."""

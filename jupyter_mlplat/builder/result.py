@@ -1,6 +1,5 @@
 """What buildah has left of an image, looked at and sent: whatever the Containerfile runs may have made it up."""
 
-import json
 import os
 import tarfile
 import tempfile
@@ -28,19 +27,18 @@ def deliver(out: Path, known: Collection[str], send: Send) -> Result:
     """Send the layers that are not `known`, packed. InvalidInput where this is no image."""
     try:
         with opened_folder(str(out)) as folder:
-            return _Layout(folder, known, send).deliver()
+            return _Folder(folder, known, send).deliver()
     except (OSError, ValueError, LookupError, TypeError, AttributeError, tarfile.TarError) as error:
         raise InvalidInput(f"What was built is no whole image: {type(error).__name__}: {error}.") from error
 
 
-class _Layout:
+class _Folder:
     def __init__(self, folder: int, known: Collection[str], send: Send) -> None:
         self._folder, self._known, self._send = folder, known, send
         self._packages = Packages()
 
     def deliver(self) -> Result:
-        index = json.loads(self._document(f"{RESULT}/index.json"))
-        manifest = Manifest.parse(self._document(_blob(index["manifests"][0]["digest"])))
+        manifest = Manifest.parse(self._document(f"{RESULT}/manifest.json"))
         config = self._document(_blob(manifest.config.digest)).decode()
         layers = [self._layer(layer.digest) for layer in manifest.layers]
         return Result(
@@ -62,6 +60,7 @@ class _Layout:
                 while piece := plain.read(_PIECE):
                     stream.write(piece)
                 done = stream.finish()
+            packed.flush()
             if done.diff_id != diff_id:
                 raise InvalidInput("What was built is no whole image: a layer has another digest than it should have.")
             self._send(done.digest, lambda: (_again(packed), done.size))
@@ -81,7 +80,7 @@ class _Layout:
 
 
 def _blob(digest: str) -> str:
-    return f"{RESULT}/blobs/sha256/{hex_of(digest)}"
+    return f"{RESULT}/{hex_of(digest)}"
 
 
 def _again(file: IO[bytes]) -> IO[bytes]:

@@ -50,6 +50,7 @@ class Images:
     platform: str
     python: str
     database: str
+    builder: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ reference = "{images.python}"
         },
         "database": {"trial": {"enabled": True, "image": images.database, "size": "1Gi", "resources": little}},
         "data": {"size": "1Gi"},
+        "builds": {"enabled": bool(images.builder), "image": images.builder, "memory": "1Gi", "size": "6Gi"},
         "agent": {
             "resources": little,
             # not on the simulated nodes of somebody's benchmark, which are tainted

@@ -198,7 +198,7 @@ def test_a_followed_log_goes_on_where_the_connection_broke_off(stage: Stage, cli
 def test_a_followed_log_is_given_up_when_the_platform_stays_away(
     stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE", -1.0)
+    monkeypatch.setattr(logs, "PATIENCE", -1.0)
     stage.on("GET", f"jobs/{ID}/logs", Reply(pieces=[b"abc"], cut=True))
     with pytest.raises(Disconnected):
         list(client.jobs.logs(ID, follow=True))

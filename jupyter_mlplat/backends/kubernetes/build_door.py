@@ -1,4 +1,4 @@
-"""The door for the pod of a build: it reads the images below and leaves layers through us, with no rights of its own."""
+"""The door for the pod of a build: it reads the images below and leaves layers through us, without rights itself."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -15,6 +15,8 @@ from jupyter_mlplat.oci.manifest import CONFIG, LAYER, Descriptor, Manifest, dig
 
 Json = dict[str, Any]
 
+TITLE, VERSION = "org.opencontainers.image.title", "org.opencontainers.image.version"
+
 
 def parent_of(below: Sequence[Below], result: Result) -> Below | None:
     """The image that the built one stands on: whose layers are its lowest, the more the nearer."""
@@ -45,6 +47,8 @@ def _image_of(below: Sequence[Below], result: Result, labels: dict[str, str]) ->
     before = (inner.get("Labels") or {}).get(PACKAGES_LABEL) if parent else None
     packages = json.dumps(packages_after(before, result))
     config["config"] = inner | {"Labels": {**(inner.get("Labels") or {}), **labels, PACKAGES_LABEL: packages}}
+    step = f"{labels[TITLE]}:{labels[VERSION]}, built"
+    config["history"] = _told(config.get("history") or [], len(parent.diff_ids) if parent else 0, step)
     data = encode(config)
     known = {diff_id: layer for base in below for diff_id, layer in base.layers().items()}
     layers = tuple(
@@ -55,6 +59,19 @@ def _image_of(below: Sequence[Below], result: Result, labels: dict[str, str]) ->
     machine = str(config.get("architecture", ""))
     digest = digest_of(encode(manifest.document()))
     return RegistryImage(digest, manifest, config, (MACHINES.get(machine, machine),)), data
+
+
+def _told(history: Sequence[Json], below: int, step: str) -> list[Json]:
+    """The history with `step` as what made the layers above the lowest `below`: all of a stage make one of them."""
+    told: list[Json] = []
+    seen = 0
+    for entry in history:
+        seen += not entry.get("empty_layer")
+        if entry.get("empty_layer") or seen <= below:
+            told.append(entry)
+        else:
+            told += [entry | {"empty_layer": True}, {"created": entry.get("created"), "created_by": step}]
+    return told
 
 
 def packages_after(before: str | None, result: Result) -> list[tuple[str, str]]:

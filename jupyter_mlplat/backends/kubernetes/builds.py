@@ -11,7 +11,7 @@ from jupyter_mlplat.backends.job_results import read_piece
 from jupyter_mlplat.backends.kubernetes import build_job as manifests
 from jupyter_mlplat.backends.kubernetes.build_door import ClusterDoor
 from jupyter_mlplat.backends.kubernetes.build_folder import Below, BuildFolder, Plan
-from jupyter_mlplat.backends.kubernetes.build_result import image_of, parent_of
+from jupyter_mlplat.backends.kubernetes.build_result import TITLE, VERSION, image_of, parent_of
 from jupyter_mlplat.backends.kubernetes.build_view import Situation, View, failure, view
 from jupyter_mlplat.backends.kubernetes.catalog import Reference
 from jupyter_mlplat.backends.kubernetes.client import BATCH, CORE, Cluster, Json, path_of
@@ -244,8 +244,8 @@ class _Patience:
 def _labels(spec: BuildSpec, parent: Below | None) -> dict[str, str]:
     base = {f"{_OCI}base.name": parent.name} if parent else {}
     return {
-        f"{_OCI}title": spec.name,
-        f"{_OCI}version": spec.tag,
+        TITLE: spec.name,
+        VERSION: spec.tag,
         f"{_OCI}description": spec.description,
         f"{_OCI}authors": spec.owner,
         IMAGE_LABEL: spec.image_id,
