@@ -54,6 +54,10 @@ def test_a_package_that_is_built_in_is_there_in_a_job(builder: Builder, kubectl:
     below = builder.now(preset["id"])["layers"]
     assert [layer["digest"] for layer in image["layers"][:-1]] == [layer["digest"] for layer in below]
     assert "STEP 6/7: RUN rm" in builder.log(image_id)
+    above = builder.end(builder.begin(f"FROM {image['name']}:1\nRUN pip uninstall -y greeter\n"))
+    assert above["status"] == "ACTIVE", above["status_message"]
+    assert [parent["name"] for parent in above["parents"]] == [f"{image['name']}:1", "python:3.11"]
+    assert [package["name"] for package in above["changes"]["removed"]] == ["greeter"]
     job = builder.submit({"greet.py": GREET}, "greet.py", image_id=image_id)
     assert job.end()["phase"] == "Completed", job.log()
     assert "hello from a package of my own 0" in job.log()

@@ -86,7 +86,12 @@ class BuildFolder:
         """The uploaded folder may be given up by its owner's jobs: the build has it under a name of its own."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.bundle.unlink(missing_ok=True)
-        self.bundle.hardlink_to(bundle)
+        try:
+            self.bundle.hardlink_to(bundle)
+        except FileNotFoundError:
+            raise
+        except OSError:  # not on every file system
+            shutil.copyfile(bundle, self.bundle)
         write_atomically(self.root / "plan.json", json.dumps(asdict(plan)).encode())
 
     @property

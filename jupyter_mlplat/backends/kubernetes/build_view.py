@@ -14,6 +14,7 @@ from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 Json = dict[str, Any]
 
 LAST_LINES = 8
+_UNKNOWN = "The build's pod ended without a result. Build again."
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP (\d+/\d+): (.*)")
 _NOISE = re.compile(r"Getting image source signatures|Copying (blob|config) |Writing manifest|Storing signatures|-->")
 
@@ -40,23 +41,31 @@ class View:
 
 def view(seen: Situation, settings: KubernetesSettings) -> View:
     """How a build without a result stands."""
-    if seen.job is None:
+    failed = _failure(seen.job) if seen.job else "Gone"
+    if failed == "DeadlineExceeded":
+        limit = _in_words(settings.build_time)
+        return View(f"The build took longer than the {limit} that a build may take, and was ended.", over=True)
+    if failed and not (seen.job and seen.pods):
         return View("The build's pod is gone: something in the cluster has removed it. Build again.", over=True)
-    if words := _failed(seen.job, settings.build_time):
-        return View(words, over=True)
     if not seen.pods:
-        refused = [str(event.get("message", "")) for event in seen.events if event.get("reason") == "FailedCreate"]
-        if refused:
-            return View(f"The cluster makes no pod for the build: {sentence(refused[-1])}", hopeless=True)
-        return View("Waiting for the cluster")
-    return _pod_view(seen.pods[-1], seen, settings)
+        return _without_pod(seen.events)
+    found = _pod_view(seen.pods[-1], seen, settings)
+    return View(_UNKNOWN, over=True) if failed and not found.over else found
 
 
-def _failed(job: Json, limit: timedelta) -> str:
+def _failure(job: Json) -> str:
+    """Why a Job has failed, as the cluster says it; empty where it has not."""
     for condition in (job.get("status") or {}).get("conditions") or []:
-        if condition["type"] == "Failed" and condition.get("reason") == "DeadlineExceeded":
-            return f"The build took longer than the {_in_words(limit)} that a build may take, and was ended."
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            return str(condition.get("reason") or "Unknown")
     return ""
+
+
+def _without_pod(events: Sequence[Json]) -> View:
+    refused = [str(event.get("message", "")) for event in events if event.get("reason") == "FailedCreate"]
+    if refused:
+        return View(f"The cluster makes no pod for the build: {sentence(refused[-1])}", hopeless=True)
+    return View("Waiting for the cluster")
 
 
 def _pod_view(pod: Json, seen: Situation, settings: KubernetesSettings) -> View:
@@ -83,9 +92,9 @@ def _death(pod: Json, settings: KubernetesSettings) -> str:
     if ended.get("reason") == "OOMKilled":
         return f"The build needed more memory than the {settings.build_memory} that a build has, and was killed."
     if ended.get("exitCode"):
-        return f"The build was ended from outside (exit code {ended['exitCode']})."
+        return f"The build was ended from outside (exit code {ended['exitCode']}). Build again."
     if container_state(pod, SYNC, "terminated") or pod["status"].get("phase") in ("Failed", "Succeeded"):
-        return "The build's pod ended without a result. Build again."
+        return _UNKNOWN
     return ""
 
 
