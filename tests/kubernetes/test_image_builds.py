@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from builds_stage import Builder, building
 from jobs_stage import until
@@ -100,13 +101,13 @@ def test_what_may_not_be_built_on_and_taken_tags_are_refused_before_the_start(
     assert builder.left(kubectl) == before
 
 
-def test_an_allowed_registry_may_be_built_on(builder: Builder) -> None:
-    name = f"{builder.registry}/mlplat/python:dev"
+def test_an_allowed_registry_may_be_built_on(builder: Builder, kubectl: Kubectl) -> None:
+    name = f"{kubectl.registry}/mlplat/python:dev"
     image_id = builder.begin(f"FROM {name}\nRUN echo on it\n")
     image = builder.end(image_id)
     assert image["status"] == "ACTIVE", (image["status_message"], builder.log(image_id))
     copies = f"http://{builder.registry}/v2/{builder.prefix}/registered/for-builds/{image_id}/tags/list"
-    until(lambda: not (builder.alice.get(copies).json().get("tags") or []), 30)
+    until(lambda: not (httpx.get(copies).json().get("tags") or []), 30)
 
 
 def test_a_build_that_is_given_up_leaves_nothing(builder: Builder, kubectl: Kubectl) -> None:

@@ -1,11 +1,16 @@
 """Images that are built from a Containerfile: on what, by whom, to which end."""
 
+from typing import cast
+
 import pytest
 from platform_stage import ADMIN, ALICE, BOB, Opened, Stage
 from pydantic import SecretStr
 
 from jupyter_mlplat.access.actor import Actor
+from jupyter_mlplat.backends.base import BuildsImages, ImageBackend
+from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.errors import AlreadyExists, Conflict, InvalidInput, NotAuthenticated, NotFound, QuotaExceeded
+from jupyter_mlplat.images.builds import Builds
 from jupyter_mlplat.images.models import Image, ImageBuild, ImageFilter, ImageUpdate, Origin, Visibility
 from jupyter_mlplat.instances.models import InstanceCreate
 from jupyter_mlplat.jobs.tokens import JobTokens
@@ -185,6 +190,13 @@ async def test_one_that_is_cut_off_in_the_middle_leaves_nothing(stages: Opened) 
         assert image.id in again.world.build_logs
         if over:
             return
+
+
+async def test_one_machine_builds_nothing_and_says_why(stage: Stage) -> None:
+    assert not issubclass(LocalImages, BuildsImages)
+    local = Builds(stage.database, cast(ImageBackend, object()), stage.groups, stage.settings)
+    with pytest.raises(Conflict, match="runs no containers, so it builds no images"):
+        await local.submit(ALICE, ImageBuild(name="v", tag="1", bundle=f"sha256:{'0' * 64}", containerfile=GOOD))
 
 
 async def test_only_the_pod_of_a_build_under_way_is_let_in(stage: Stage) -> None:
