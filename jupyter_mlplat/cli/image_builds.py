@@ -36,7 +36,9 @@ def build(
         str | None, typer.Option(metavar="PATH", help="The Containerfile in FOLDER; else Containerfile or Dockerfile.")
     ] = None,
     description: Annotated[str, typer.Option()] = "",
-    categories: Annotated[list[str] | None, typer.Option("--for", help="CPU (the default), GPU or ASCEND.")] = None,
+    categories: Annotated[
+        list[str] | None, typer.Option("--for", help="CPU, GPU or ASCEND; else as the image below.")
+    ] = None,
     services: Annotated[list[str] | None, typer.Option("--service", help="NOTEBOOK, SSH or TRAIN.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the log; status 1 unless it is built.")] = False,
     as_json: Json = False,

@@ -36,10 +36,14 @@ class Bases:
             raise InvalidInput(f"The Containerfile names {len(names)} images; {MOST} are the most.")
         return [await self._one(name) for name in names]
 
+    async def listed(self, name: str) -> ImageRow | None:
+        """The image of the catalogue that is meant; None for one of another registry, or none."""
+        return None if not name or _HOST.fullmatch(name) else await self._listed(name)
+
     async def _one(self, name: str) -> BaseImage:
-        if _HOST.fullmatch(name):
+        row = await self.listed(name)
+        if row is None:
             return self._elsewhere(name)
-        row = await self._listed(name)
         image = await usable(self.session, self.actor, self.groups, row.id)
         if not image.digest:
             raise Conflict(f"FROM {name}: the platform has not made this preset yet. Start an instance on it first.")

@@ -18,7 +18,7 @@ from jupyter_mlplat.errors import Conflict, NotAuthenticated, NotFound, QuotaExc
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.images import store
 from jupyter_mlplat.images.bases import Bases
-from jupyter_mlplat.images.containerfile import images_below
+from jupyter_mlplat.images.containerfile import read
 from jupyter_mlplat.images.models import Image, ImageBuild, ImageStatus, Origin
 from jupyter_mlplat.images.naming import check_name
 from jupyter_mlplat.images.sharing import is_shared
@@ -57,24 +57,26 @@ class Builds:
         require(actor, "image:build", owner=actor.user)
         if self.refusal:
             raise Conflict(self.refusal)
-        names = images_below(wanted.containerfile)
+        stages = read(wanted.containerfile)
         await BundleService(self.database, self.settings).get(actor, wanted.bundle)
         groups = await self.groups.known(actor.user)
         async with self.database.transaction() as session:
             await check_name(session, actor.user, wanted.name, wanted.tag)
             await self._check_quota(session, actor.user)
-            bases = await self._bases(session, actor, groups).find(names)
+            bases = self._bases(session, actor, groups)
+            found = await bases.find(list(stages.named))
             image = ImageRow(
                 id=new_id("m"),
                 owner=actor.user,
                 origin=Origin.CUSTOMIZE,
                 status=ImageStatus.INIT,
                 instance_id=actor.instance_id,
-                bases=[asdict(base) for base in bases],
-                **wanted.model_dump(),
+                bases=[asdict(base) for base in found],
+                **wanted.model_dump(exclude_none=True),
             )
+            await _inherit(image, wanted, bases, stages.last)
             session.add(image)
-            detail = f"on {', '.join(names)}" if names else "on nothing"
+            detail = f"on {', '.join(stages.named) or 'nothing'}"
             audit.record(session, actor, "image:build", resource_id=image.id, owner=image.owner,
                          resource_name=image.full_name, detail=detail)  # fmt: skip
             events.emit(session, "image", image.id, image.owner, "BuildRequested", f"Building {detail}")
@@ -127,6 +129,15 @@ class Builds:
             if ended:
                 return
             await asyncio.sleep(FOLLOW_SECONDS)
+
+
+async def _inherit(image: ImageRow, wanted: ImageBuild, bases: Bases, name: str) -> None:
+    """What the image below can do, the new one can, where nothing else is said."""
+    below = await bases.listed(name)
+    if below is not None and wanted.resource_categories is None:
+        image.resource_categories = list(below.resource_categories)
+    if below is not None and wanted.services is None:
+        image.services = list(below.services)
 
 
 async def _written(backend: BuildsImages, image_id: str, offset: int, size: int) -> AsyncIterator[bytes]:

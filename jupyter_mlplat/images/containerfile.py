@@ -5,6 +5,7 @@ It is not checked any further: what cannot be built says so when it is.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from jupyter_mlplat.errors import InvalidInput
 
@@ -16,31 +17,59 @@ _ARGUMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(\"[^\"]*\"|'[^']*'|\S*))?"
 _WITH_HERE = ("RUN", "COPY", "ADD")
 
 
-def images_below(text: str) -> list[str]:
-    """The images that `FROM` and `COPY --from` name, in their order, each once; its own stages are none.
+@dataclass
+class Stages:
+    """What a Containerfile builds on: `named` are the images of others, in their order, each once; `last` the one that
+    its last stage stands on, empty for none."""
+
+    named: dict[str, None] = field(default_factory=dict)
+    last: str = ""
+    _below: dict[str, str] = field(default_factory=dict)
+    _count: int = 0
+
+    def begin(self, image: str, name: str) -> None:
+        """A FROM."""
+        if image.lower() in self._below:
+            self.last = self._below[image.lower()]
+        else:
+            self.last = "" if image == SCRATCH else image
+            self._name(self.last)
+        self._count += 1
+        self._below |= {key: self.last for key in (name.lower(), str(self._count - 1)) if key}
+
+    def copy(self, image: str) -> None:
+        """A COPY --from."""
+        if image.lower() not in self._below:
+            self._name(image)
+
+    @property
+    def begun(self) -> bool:
+        return self._count > 0
+
+    def _name(self, image: str) -> None:
+        if image:
+            self.named[image] = None
+
+
+def read(text: str) -> Stages:
+    """What a Containerfile says that it builds on.
 
     InvalidInput where there is no FROM, or where one names an image by a variable without a value.
     """
-    stages: list[str] = []
-    named: dict[str, None] = {}
+    stages = Stages()
     values: dict[str, str] = {}
     for instruction, words in _instructions(text):
-        if instruction == "ARG" and not stages:
+        if instruction == "ARG" and not stages.begun:
             values |= {found[1]: _unquoted(found[2] or "") for found in _ARGUMENT.finditer(words)}
         elif instruction == "FROM":
-            image, stage = _from(words, values)
-            if image != SCRATCH and image.lower() not in stages:
-                named[image] = None
-            stages.append(stage.lower())
+            stages.begin(*_from(words, values))
         elif instruction in ("COPY", "ADD"):
-            image = _copied_from(words)
-            if image and image.lower() not in stages and not image.isdecimal():
-                named[image] = None
-    if not stages:
+            stages.copy(_copied_from(words))
+    if not stages.begun:
         raise InvalidInput(
             "The Containerfile has no FROM: begin it with the image to build on, such as FROM python:3.11"
         )
-    return list(named)
+    return stages
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:

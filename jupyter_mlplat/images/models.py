@@ -195,8 +195,9 @@ class ImageBuild(Model):
     bundle: Digest
     containerfile: Containerfile
     description: Description = ""
-    resource_categories: list[Category] = Field(default=[Category.CPU], min_length=1, max_length=3)
-    services: list[Service] = Field(default=[Service.NOTEBOOK, Service.TRAIN], min_length=1, max_length=3)
+    resource_categories: list[Category] | None = Field(default=None, min_length=1, max_length=3)
+    """Without them those of the image that it stands on; the services too."""
+    services: list[Service] | None = Field(default=None, min_length=1, max_length=3)
 
 
 class Image(Model):

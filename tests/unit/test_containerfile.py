@@ -3,7 +3,7 @@
 import pytest
 
 from jupyter_mlplat.errors import InvalidInput
-from jupyter_mlplat.images.containerfile import images_below
+from jupyter_mlplat.images.containerfile import read
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,23 @@ from jupyter_mlplat.images.containerfile import images_below
     ],
 )  # fmt: skip
 def test_its_images_are_found(text: str, images: list[str]) -> None:
-    assert images_below(text) == images
+    assert list(read(text).named) == images
 
 
 @pytest.mark.parametrize("text", ["", "# only words", "RUN true", "FROM", "FROM $NOWHERE", "ARG BASE\nFROM $BASE"])
 def test_what_names_no_image_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
-        images_below(text)
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("FROM python:3.11", "python:3.11"),
+        ("FROM tools:1 AS tools\nFROM python:3.11\nCOPY --from=tools /a /b\n", "python:3.11"),
+        ("FROM python:3.11 AS one\nFROM tools:1 AS two\nFROM one\nCOPY --from=extra:1 /a /b\n", "python:3.11"),
+        ("FROM python:3.11\nFROM scratch\n", ""),
+    ],
+)
+def test_its_last_stage_is_the_image(text: str, image: str) -> None:
+    assert read(text).last == image

@@ -123,6 +123,19 @@ async def test_what_may_not_be_built_on_is_refused_at_once_with_what_to_do(
     assert not await listed(stage)
 
 
+async def test_it_is_for_what_the_image_below_is_for(stage: Stage) -> None:
+    assert (await build(stage)).resource_categories == ["CPU"]
+    await stage.settle()
+    bundle = await stage.bundle()
+    wanted = {"bundle": bundle, "containerfile": "FROM vision:1\n", "name": "vision"}
+    first = ImageBuild.model_validate({**wanted, "tag": "2", "resource_categories": ["GPU"], "services": ["TRAIN"]})
+    chosen = await stage.images.builds.submit(ALICE, first)
+    assert (chosen.resource_categories, chosen.services) == (["GPU"], ["TRAIN"])
+    await stage.settle()
+    upon = await build(stage, "FROM vision:2\n", tag="3")
+    assert (upon.resource_categories, upon.services) == (["GPU"], ["TRAIN"])
+
+
 async def test_an_allowed_registry_may_be_built_on(stage: Stage) -> None:
     image = await build(stage, "FROM registry.test/base:1\n")
     assert image.status == "INIT"
