@@ -7,7 +7,7 @@ LAB := .venv/.lab
 # of scripts/build_images.py, for `make images`: --registry HOST:PORT, --local-base, … ; and what the tests take
 IMAGES_OPTIONS ?=
 TEST_IMAGES_OPTIONS := --insecure --local-base --machine-settings
-TEST_IMAGES := platform node-agent database python
+TEST_IMAGES := platform node-agent database builder python
 KUBERNETES_TESTS ?= tests/kubernetes
 
 ON_MINIO := tests/ui/test_lab_objects.py tests/ui/test_lab_mounts.py

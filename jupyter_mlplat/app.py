@@ -31,6 +31,7 @@ from jupyter_mlplat.flavors.routes import router as flavors_router
 from jupyter_mlplat.flavors.service import FlavorService, read_catalog
 from jupyter_mlplat.health import router as health_router
 from jupyter_mlplat.http import PROBLEMS, Services, install_errors
+from jupyter_mlplat.images.build_intake import router as build_intake_router
 from jupyter_mlplat.images.reconcile import ImageReconciler
 from jupyter_mlplat.images.routes import router as images_router
 from jupyter_mlplat.images.service import ImageService
@@ -69,6 +70,7 @@ from jupyter_mlplat.storage.vault import vault_of
 ROUTERS = (
     access_router, flavors_router, instances_router, images_router, jobs_router, bundles_router,
     storage_router, events_router, audit_router, quotas_router, internal_router, intake_router,
+    build_intake_router,
     endpoint_router, mounts_router,
     ssh_router, gateway_router, served_router,
     advisories_router,
@@ -110,7 +112,7 @@ def build(settings: Settings) -> Platform:
         sessions=Sessions(settings.hub_secret.get_secret_value()),
         flavors=flavors,
         instances=instances,
-        images=ImageService(database, backends.images, flavors, groups),
+        images=ImageService(database, backends.images, flavors, groups, settings),
         jobs=jobs,
         storage=storage,
         endpoints=endpoints,
@@ -122,7 +124,7 @@ def build(settings: Settings) -> Platform:
     leader = Leader(database, broker)
     reconcilers: tuple[Reconciler, ...] = (
         InstanceReconciler(leader.database(), broker, backends.instances, backends.images, flavors),
-        ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors),
+        ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors, settings),
         JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, jobs.channels, settings),
         MountReconciler(leader.database(), broker, backends.mounts, MountKeys(access), flavors),
     )

@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jupyter_mlplat.errors import TooLarge
 
 BODY_BYTES = 2 * 1024**2
-UPLOADS = re.compile(r".*/v1/(storage/objects/.+|bundles/[^/]+|advisories|internal/jobs/[^/]+/nodes/.+)")
+UPLOADS = re.compile(
+    r".*/v1/(storage/objects/.+|bundles/[^/]+|advisories|internal/jobs/[^/]+/nodes/.+|internal/builds/[^/]+/.+)"
+)
 """Where what is PUT goes to the disk as it comes."""
 
 

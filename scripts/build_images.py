@@ -45,7 +45,10 @@ CLEAN = "python"
 """The preset on which the others stand."""
 
 AGENT = "node-agent"
-NAMES = ("platform", AGENT, "database", *PRESETS)
+DEBIAN_ALONE = ("database", "builder")
+"""Images with nothing of this package in them; Debian's packages write into the folders that are shown read-only."""
+
+NAMES = ("platform", AGENT, *DEBIAN_ALONE, *PRESETS)
 AGENT_ALONE = {"grpcio", "protobuf"}
 """What only the node agent loads."""
 
@@ -168,7 +171,7 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
         (folder / "test.py").unlink()
     if name in PRESETS and name != CLEAN:
         shutil.copy(IMAGES / "engine" / "Containerfile", folder)
-    elif name != "database":
+    elif name not in DEBIAN_ALONE:
         shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
         shutil.copy(wheel, folder)
         if name != AGENT:
@@ -222,8 +225,7 @@ def bake(build: Build, name: str, folder: Path, told: dict[str, str], labels: di
     words = [word for key, value in told.items() for word in ("--build-arg", f"{key}={value}")]
     words += [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     reference = build.reference(name)
-    # Debian's packages (ssl-cert) write into the folders that are shown read-only
-    volumes = [] if name == "database" else build.volumes
+    volumes = [] if name in DEBIAN_ALONE else build.volumes
     run(
         "buildah", "bud", "--quiet", "--layers", *(["--no-cache"] if build.afresh else []), "--format", "oci",
         "--timestamp", EPOCH, *build.tls, *volumes, *words, "--tag", reference, str(folder),
@@ -232,7 +234,7 @@ def bake(build: Build, name: str, folder: Path, told: dict[str, str], labels: di
 
 def arguments(build: Build, name: str, below: str) -> dict[str, str]:
     """What the Containerfile is told. `below` is the image that it stands on."""
-    told = {"BASE": below, **({"SOURCE_DATE_EPOCH": EPOCH} if name != "database" else {})}
+    told = {"BASE": below, **({"SOURCE_DATE_EPOCH": EPOCH} if name not in DEBIAN_ALONE else {})}
     if name == AGENT and build.slim:
         told["SLIM"] = build.slim
     if name not in PRESETS or name == CLEAN:

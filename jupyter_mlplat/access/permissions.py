@@ -38,6 +38,7 @@ PERMISSIONS: dict[str, Who] = {
     "image:read": OWN | Who.OWNERS_INSTANCE | Who.SHARED_WITH,
     "image:use": FROM_LAB | Who.SHARED_WITH,
     "image:register": Who.OWNER,
+    "image:build": FROM_LAB,
     "image:update": OWN,
     "image:cancel": OWN | Who.OWNERS_INSTANCE,
     "image:delete": OWN,

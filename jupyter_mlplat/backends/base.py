@@ -7,7 +7,8 @@ every verb is idempotent: called again it looks at the world and goes on. A verb
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -235,6 +236,109 @@ class SavedImage:
     packages: tuple[Package, ...]
     layers: tuple[Layer, ...] = ()
     reference: str = ""
+
+
+@dataclass(frozen=True)
+class BaseImage:
+    """An image that a Containerfile names as `name`: of the catalogue by `reference` and `digest`, else by `source`.
+
+    `source` is HOST/REPOSITORY:TAG in a registry that is allowed.
+    """
+
+    name: str
+    digest: str = ""
+    reference: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """An image that is to be built: `bundle` is the packed folder that its Containerfile copies from."""
+
+    image_id: str
+    owner: str
+    name: str
+    tag: str
+    description: str
+    containerfile: str
+    bundle: Path
+    bases: tuple[BaseImage, ...]
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that was built, whole. `parent_digest` is empty where it stands on nothing; sizes as in SavedImage."""
+
+    digest: str
+    parent_digest: str
+    size: int
+    added: int
+    architectures: tuple[str, ...]
+    packages: tuple[Package, ...]
+    layers: tuple[Layer, ...]
+    reference: str = ""
+
+
+class BuildDoor(ABC):
+    """What the one pod of a build on a cluster fetches and delivers. `pod` is its uid: only the first one counts."""
+
+    @abstractmethod
+    async def begin(self, pod: str) -> dict[str, Any]:
+        """All that it needs to know, as `jupyter_mlplat.builder.messages.Beginning`."""
+
+    @abstractmethod
+    async def bundle(self) -> Path:
+        """The packed folder."""
+
+    @abstractmethod
+    def base_blob(self, number: int, digest: str) -> AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]:
+        """The size and the bytes of a blob of one of the images below."""
+
+    @abstractmethod
+    async def append(self, pod: str, offset: int, content: bytes) -> int:
+        """Add to the log; how much of it is here then."""
+
+    @abstractmethod
+    async def put_layer(self, pod: str, digest: str, pieces: AsyncIterator[bytes]) -> None:
+        """Keep a layer, compressed, under the digest of what comes."""
+
+    @abstractmethod
+    async def end(self, pod: str, result: bytes) -> None:
+        """Its last word, a `jupyter_mlplat.builder.messages.Result` as JSON."""
+
+
+class BuildsImages(ABC):
+    """Builds images from Containerfiles. `no_builds` says in words why it does not now; empty where it does."""
+
+    no_builds: str
+
+    @abstractmethod
+    def build(self, spec: BuildSpec) -> AsyncGenerator[Checkpoint | BuiltImage, None]:
+        """Build an image and look at it; yields what it is at, then one BuiltImage. Goes on with one that has begun.
+
+        InvalidInput says at which step the Containerfile failed, or what makes the image unfit for instances. Until the
+        last yield nothing is listed anywhere.
+        """
+
+    @abstractmethod
+    async def discard(self, image_id: str) -> None:
+        """End what works on a build, and remove all that it needed; its log stays. Nothing to end is no error."""
+
+    @abstractmethod
+    async def keep_builds(self, image_ids: Collection[str]) -> None:
+        """Remove the logs of the builds of all other images."""
+
+    @abstractmethod
+    async def build_log_size(self, image_id: str) -> int:
+        """Bytes in the log of a build; 0 where there is none yet."""
+
+    @abstractmethod
+    async def read_build_log(self, image_id: str, offset: int, limit: int) -> bytes:
+        """Up to `limit` bytes of it from `offset`."""
+
+    @abstractmethod
+    async def door(self, image_id: str) -> BuildDoor:
+        """The door for the pod of a build that is under way; NotFound where there is none."""
 
 
 class RegistersImages(ABC):

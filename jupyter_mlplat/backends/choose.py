@@ -66,8 +66,8 @@ def _local(settings: Settings) -> Backends:
 
 
 def _kubernetes(settings: Settings) -> Backends:
+    from jupyter_mlplat.backends.kubernetes.builds import BuildingImages
     from jupyter_mlplat.backends.kubernetes.client import Cluster
-    from jupyter_mlplat.backends.kubernetes.images import KubernetesImages
     from jupyter_mlplat.backends.kubernetes.instances import KubernetesInstances
     from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
     from jupyter_mlplat.backends.kubernetes.mounts import KubernetesMounts
@@ -75,15 +75,17 @@ def _kubernetes(settings: Settings) -> Backends:
     from jupyter_mlplat.backends.kubernetes.ssh import PodDoors
     from jupyter_mlplat.backends.kubernetes.watch import World
     from jupyter_mlplat.hub.client import HubClient
+    from jupyter_mlplat.jobs.survey import Limits
     from jupyter_mlplat.jobs.tokens import JobTokens
 
     kubernetes = KubernetesSettings()
     cluster = Cluster()
     world = World(cluster, kubernetes.namespace)
     hub = HubClient(settings.hub_api_url, settings.hub_api_token.get_secret_value(), poll_seconds=0.2)
-    images = KubernetesImages(cluster, kubernetes)
     tokens = JobTokens(settings.hub_secret.get_secret_value())
     api = f"{kubernetes.api_url}{settings.service_prefix}v1"
+    limits = Limits(files=settings.bundle_files, total_bytes=settings.bundle_bytes)
+    images = BuildingImages(settings.data_dir, cluster, kubernetes, tokens, limits, api=api)
     jobs = KubernetesJobs(settings.data_dir, cluster, world, kubernetes, tokens, api=api)
 
     async def close() -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jupyter_mlplat.cli import image_builds
 from jupyter_mlplat.cli.arguments import one_of
 from jupyter_mlplat.cli.asking import confirm, leaving
 from jupyter_mlplat.cli.formats import exact, relative, size, state
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from jupyter_mlplat.images.models import Image, ImageDetail, Package, PackageChanges, SavePreview, SaveProgress
     from jupyter_mlplat.sdk import Client
 
-app = typer.Typer(help="Images: presets, and environments saved from instances.", no_args_is_help=True)
+app = typer.Typer(help="Images: presets, environments saved from instances, and what is built.", no_args_is_help=True)
+image_builds.add_to(app)
 
 Reference = Annotated[str, typer.Argument(metavar="IMAGE", help="NAME (its newest tag), NAME:TAG or an id.")]
 
@@ -215,13 +217,14 @@ def _seen_by(image: "Image") -> str:
 
 @app.command()
 def cancel(image: Reference, as_json: Json = False) -> None:
-    """Give up a save that is under way; nothing of the image stays."""
+    """Give up a save, a copy or a build that is under way; nothing of the image stays."""
     with platform() as client:
         found = client.images.cancel(client.images.find(image).id)
     if as_json:
         show_json(found)
     else:
-        say(f"Saving {found.full_name} is being given up.")
+        doing = "Building" if found.built else "Registering" if found.origin == "CUSTOMIZE" else "Saving"
+        say(f"{doing} {found.full_name} is being given up.")
 
 
 @app.command()
@@ -282,6 +285,8 @@ def told(image: "Image", saved: bool, as_json: bool) -> None:
 
 
 def _origin(image: "Image") -> str:
+    if image.built:
+        return "built"
     return {"PRESET": "preset", "CUSTOMIZE": "registered"}.get(image.origin, f"saved from {image.instance_name or '-'}")
 
 

@@ -47,6 +47,10 @@ REGISTERED_STATES = {
     ImageStatus.CREATING: State("Copying", "busy"),
     ImageStatus.CREATE_FAILED: State("Could not be registered", "bad"),
 }
+BUILT_STATES = {
+    ImageStatus.CREATING: State("Being built", "busy"),
+    ImageStatus.CREATE_FAILED: State("Could not be built", "bad"),
+}
 JOB_STATES = {
     Phase.CREATING: State("Creating", "busy"),
     Phase.PENDING: State("Waiting", "busy"),
@@ -127,7 +131,9 @@ def is_stoppable(instance: Instance) -> bool:
 
 
 def image_state(image: Image) -> State:
-    """A registered image is copied where one of an instance is saved."""
+    """A registered image is copied, and one of a Containerfile built, where one of an instance is saved."""
+    if image.built:
+        return (IMAGE_STATES | BUILT_STATES)[image.status]
     states = IMAGE_STATES | REGISTERED_STATES if image.origin == Origin.CUSTOMIZE else IMAGE_STATES
     return states[image.status]
 

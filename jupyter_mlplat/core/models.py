@@ -30,6 +30,8 @@ Word = Annotated[str, StringConstraints(max_length=64), AfterValidator(one_line)
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(one_line)]
 """An id that leads to something else, which need not be there."""
 
+Digest = Annotated[str, Rule(r"^sha256:[0-9a-f]{64}$", 71, "a digest is sha256: and 64 digits 0 to 9, a to f")]
+
 
 def _utc(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     running_job_quota: int = 100
     work_gib_limit: int = Field(default=100, ge=1, description="GiB that a work folder may grow to")
     job_nodes: int = Field(default=1, ge=1, le=64, description="How many nodes one job may have")
+    running_build_quota: int = Field(default=2, ge=1, description="Images that a user may have built at a time")
     bundle_bytes: int = 5 * 1024**3
     bundle_files: int = 1000
     storage_keys: SecretStr = Field(

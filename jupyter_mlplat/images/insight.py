@@ -27,6 +27,7 @@ async def look_into(session: AsyncSession, actor: Actor, groups: Collection[str]
     packages = await editions.packages(session, row.digest)
     return ImageDetail(
         **listed.model_dump(),
+        containerfile=row.containerfile,
         packages=packages,
         vulnerabilities=await _vulnerabilities(session, packages),
         changes=await _changes(session, row),

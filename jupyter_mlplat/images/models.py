@@ -1,4 +1,4 @@
-"""Images: preset, saved from an instance, or registered. An image never changes once it is ACTIVE."""
+"""Images: preset, saved from an instance, registered, or built. An image never changes once it is ACTIVE."""
 
 from datetime import date
 from enum import StrEnum
@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from jupyter_mlplat.advisories.models import Vulnerability
 from jupyter_mlplat.core.clock import now
-from jupyter_mlplat.core.models import Description, Line, Model, Moment, PageRequest
+from jupyter_mlplat.core.models import Description, Digest, Line, Model, Moment, PageRequest
 from jupyter_mlplat.core.package_name import package_key
-from jupyter_mlplat.core.text import Rule, one_line
+from jupyter_mlplat.core.text import Rule, one_line, whole
 from jupyter_mlplat.flavors.models import Category
 
 ImageName = Annotated[
@@ -29,6 +29,9 @@ ImageTag = Annotated[
         "use 1 to 64 letters, digits, - _ and ., but neither - nor . at the beginning",
     ),
 ]
+
+
+Containerfile = Annotated[str, StringConstraints(min_length=1, max_length=64 * 1024), AfterValidator(whole)]
 
 
 class ImageStatus(StrEnum):
@@ -181,13 +184,29 @@ class ImageRegister(Model):
     services: list[Service] = Field(default=[Service.NOTEBOOK, Service.TRAIN], min_length=1, max_length=3)
 
 
+class ImageBuild(Model):
+    """A Containerfile with the folder that it copies from (`bundle`), to be built under a name and tag.
+
+    `FROM` names images of the catalogue as NAME:TAG, or images of registries that administrators allow.
+    """
+
+    name: ImageName
+    tag: ImageTag
+    bundle: Digest
+    containerfile: Containerfile
+    description: Description = ""
+    resource_categories: list[Category] | None = Field(default=None, min_length=1, max_length=3)
+    """Without them those of the image that it stands on; the services too."""
+    services: list[Service] | None = Field(default=None, min_length=1, max_length=3)
+
+
 class Image(Model):
     """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer.
 
     `reference` is where a container runtime pulls it (`REGISTRY/REPOSITORY@DIGEST`); empty on the local back end.
     `base_name` is the preset that it stands on in the end; `outdated` says that this preset has been made anew since,
     or is offered no more. From the day `retires_on` the image, or its base, is no longer kept up; `instead` is what to
-    take then. `source` is where a registered image was taken from.
+    take then. `source` is where a registered image was taken from, `built` says that it was built from a Containerfile.
     """
 
     id: str
@@ -219,6 +238,7 @@ class Image(Model):
     instance_name: str | None
     notebook: str | None = None
     source: str = ""
+    built: bool = False
     progress: SaveProgress | None
     created_at: Moment
     updated_at: Moment
@@ -254,8 +274,10 @@ class ImageDetail(Image):
     """An image with what is in it: `changes` against its parent, `parents` from the nearest on, its users.
 
     `vulnerabilities` are those that are known of its packages, the severest first; None where nobody can say.
+    `containerfile` is what it was built from, where it was.
     """
 
+    containerfile: str = ""
     packages: list[Package]
     vulnerabilities: list[Vulnerability] | None = None
     changes: PackageChanges | None = None

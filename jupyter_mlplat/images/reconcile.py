@@ -7,6 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.backends.base import (
+    BaseImage,
+    BuildsImages,
+    BuildSpec,
+    BuiltImage,
     Checkpoint,
     ImageBackend,
     InstanceBackend,
@@ -17,6 +21,7 @@ from jupyter_mlplat.backends.base import (
     SaveSpec,
     ServerState,
 )
+from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import BackendFailure, Conflict, MlplatError
 from jupyter_mlplat.events import store as events
@@ -32,6 +37,7 @@ from jupyter_mlplat.instances.models import Status
 from jupyter_mlplat.instances.spec import spec_of
 from jupyter_mlplat.instances.store import InstanceRow
 from jupyter_mlplat.jobs import store as jobs
+from jupyter_mlplat.jobs.uploads import BundleFolder
 from jupyter_mlplat.reconciling.loop import Reconciler
 
 log = logging.getLogger(__name__)
@@ -44,7 +50,7 @@ PREPARE = "prepare"
 
 
 class ImageReconciler(Reconciler):
-    """Saves and registers images through the back end."""
+    """Saves, registers and builds images through the back end."""
 
     noun = "image"
 
@@ -55,8 +61,10 @@ class ImageReconciler(Reconciler):
         backend: ImageBackend,
         instances: InstanceBackend,
         flavors: FlavorService,
+        settings: Settings,
     ) -> None:
         super().__init__(database, broker)
+        self._bundles = BundleFolder(settings.data_dir / "bundles")
         self._backend = backend
         self._instances = instances
         self._flavors = flavors
@@ -87,11 +95,12 @@ class ImageReconciler(Reconciler):
         if resource_id in (COLLECT, PREPARE):
             await (self._collect() if resource_id == COLLECT else self._prepare())
             return
+        await self._clear_away(resource_id)
         spec = await self._begin(resource_id)
         if spec is None:
             return
         try:
-            await (self._save(spec) if isinstance(spec, SaveSpec) else self._register(spec))
+            await self._make(spec)
         except BackendFailure:
             raise
         except MlplatError as error:
@@ -102,7 +111,22 @@ class ImageReconciler(Reconciler):
         finally:
             self._pace.forget(resource_id)
 
-    async def _begin(self, image_id: str) -> SaveSpec | RegisterSpec | None:
+    async def _make(self, spec: SaveSpec | RegisterSpec | BuildSpec) -> None:
+        if isinstance(spec, SaveSpec):
+            await self._save(spec)
+        elif isinstance(spec, RegisterSpec):
+            await self._register(spec)
+        else:
+            await self._build(spec)
+
+    async def _clear_away(self, image_id: str) -> None:
+        """End what still works on a build that was given up."""
+        async with self.database.read() as session:
+            image = await session.get_one(ImageRow, image_id)
+        if image.cancelled and image.containerfile and isinstance(self._backend, BuildsImages):
+            await self._backend.discard(image_id)
+
+    async def _begin(self, image_id: str) -> SaveSpec | RegisterSpec | BuildSpec | None:
         """Mark image and instance; None where it has ended meanwhile, or fails as the instance no longer runs."""
         async with self.database.transaction() as session:
             image, source = await self._pair(session, image_id)
@@ -113,6 +137,8 @@ class ImageReconciler(Reconciler):
                 return None
             if image.origin == Origin.CUSTOMIZE:
                 image.status = ImageStatus.CREATING
+                if image.containerfile:
+                    return self._build_spec(image)
                 return RegisterSpec(image.id, image.owner, image.name, image.tag, image.source)
             running = source is not None and source.status in (Status.RUNNING, Status.SNAPSHOTTING)
             if running and source is not None:
@@ -126,6 +152,19 @@ class ImageReconciler(Reconciler):
                 return SaveSpec(image.id, spec, image.name, image.tag, image.description, image.owner, exclude)
         await self._failed(image_id, "The instance no longer runs. Start it and save again.")
         return None
+
+    def _build_spec(self, image: ImageRow) -> BuildSpec:
+        bases = tuple(BaseImage(**base) for base in image.bases)
+        return BuildSpec(
+            image.id,
+            image.owner,
+            image.name,
+            image.tag,
+            image.description,
+            image.containerfile,
+            self._bundles.path(image.bundle),
+            bases,
+        )
 
     async def _save(self, spec: SaveSpec) -> None:
         seen = await self._instances.observe(spec.instance)
@@ -148,6 +187,40 @@ class ImageReconciler(Reconciler):
                     await self._registered(spec, reached)
                 else:
                     await self._progressed(spec.image_id, reached)
+
+    async def _build(self, spec: BuildSpec) -> None:
+        if not isinstance(self._backend, BuildsImages):
+            raise Conflict("This platform no longer builds images.")
+        try:
+            async with aclosing(self._backend.build(spec)) as checkpoints:
+                async for reached in checkpoints:
+                    if isinstance(reached, BuiltImage):
+                        await self._built(spec, reached)
+                    else:
+                        await self._progressed(spec.image_id, reached)
+        except BackendFailure:
+            raise
+        except Exception:
+            # before its row says that it is over: nobody would look for what is left of it
+            await self._backend.discard(spec.image_id)
+            raise
+
+    async def _built(self, spec: BuildSpec, built: BuiltImage) -> None:
+        async with self.database.transaction() as session:
+            image, source = await self._pair(session, spec.image_id)
+            if image.cancelled:
+                self._drop(session, image, source)
+            else:
+                await self._list(session, image, built)
+        self._collected = self._collected and self._collected | {built.digest}
+
+    async def _list(self, session: AsyncSession, image: ImageRow, built: BuiltImage) -> None:
+        image.status, image.status_message, image.progress = ImageStatus.ACTIVE, "", {}
+        image.digest, image.parent_digest = built.digest, built.parent_digest or None
+        image.reference, image.size, image.added = built.reference, built.size, built.added
+        image.architectures = list(built.architectures)
+        await editions.note(session, image, built.packages, built.layers)
+        events.emit(session, "image", image.id, image.owner, "Built", f"{image.full_name} is ready")
 
     async def _registered(self, spec: RegisterSpec, found: RegisteredImage) -> None:
         async with self.database.transaction() as session:
@@ -236,7 +309,10 @@ class ImageReconciler(Reconciler):
     async def _collect(self) -> None:
         async with self.database.read() as session:
             kept = await _kept(session)
+            built = await store.built(session)
         freed = await self._backend.collect(kept)
+        if isinstance(self._backend, BuildsImages):
+            await self._backend.keep_builds(built)
         self._collected = frozenset(kept)
         if freed:
             log.info("gave back %d bytes of images that nobody needs", freed)
@@ -244,6 +320,8 @@ class ImageReconciler(Reconciler):
 
 def _verb(image: ImageRow) -> str:
     """What the names of its events begin with."""
+    if image.containerfile:
+        return "Build"
     return "Register" if image.origin == Origin.CUSTOMIZE else "Save"
 
 

@@ -2,11 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.http import Caller, Parts
-from jupyter_mlplat.images.models import Image, ImageComparison, ImageDetail, ImageFilter, ImageRegister, ImageUpdate
+from jupyter_mlplat.images.models import (
+    Image,
+    ImageBuild,
+    ImageComparison,
+    ImageDetail,
+    ImageFilter,
+    ImageRegister,
+    ImageUpdate,
+)
+from jupyter_mlplat.jobs.routes import LOG
+from jupyter_mlplat.storage.sending import UNTRUSTED
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -21,6 +32,26 @@ async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter
 async def register_image(actor: Caller, parts: Parts, wanted: ImageRegister) -> Image:
     """Take over an image that was built elsewhere; it is copied and looked at in the background."""
     return await parts.images.register(actor, wanted)
+
+
+@router.post("/builds", status_code=202, operation_id="build_image")
+async def build_image(actor: Caller, parts: Parts, wanted: ImageBuild) -> Image:
+    """Build an image from a Containerfile and an uploaded folder, in the background."""
+    return await parts.images.builds.submit(actor, wanted)
+
+
+@router.get("/{image_id}/log", operation_id="get_image_log", response_class=Response, responses=LOG)
+async def get_image_log(
+    actor: Caller,
+    parts: Parts,
+    image_id: str,
+    offset: Annotated[int, Query(ge=0, le=2**53, description="In bytes")] = 0,
+    follow: bool = False,
+) -> Response:
+    """The log of a build from a byte offset on; with `follow` it streams until the build has ended."""
+    log = await parts.images.builds.log(actor, image_id, offset, follow)
+    headers = UNTRUSTED | {"X-Log-Size": str(log.size), "Cache-Control": "no-store"}
+    return StreamingResponse(log.pieces, headers=headers, media_type="text/plain")
 
 
 @router.get("/{image_id}", operation_id="get_image")
@@ -42,7 +73,7 @@ async def compare_images(actor: Caller, parts: Parts, image_id: str, other: str)
 
 @router.post("/{image_id}/cancel", status_code=202, operation_id="cancel_image")
 async def cancel_image(actor: Caller, parts: Parts, image_id: str) -> Image:
-    """Give up a save that is under way; the instance goes on, nothing of the image stays."""
+    """Give up a save, a copy or a build that is under way; nothing of the image stays."""
     return await parts.images.cancel(actor, image_id)
 
 

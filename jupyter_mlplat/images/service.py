@@ -13,11 +13,13 @@ from jupyter_mlplat.audit import store as audit
 from jupyter_mlplat.backends.base import ImageBackend, RegistersImages, SaveSpec
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
+from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database
-from jupyter_mlplat.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound
+from jupyter_mlplat.errors import Conflict, InUse, InvalidInput, NotFound
 from jupyter_mlplat.events import store as events
 from jupyter_mlplat.flavors.service import FlavorService
 from jupyter_mlplat.images import editions, store
+from jupyter_mlplat.images.builds import Builds
 from jupyter_mlplat.images.compare import compare_packages, shared_layers
 from jupyter_mlplat.images.insight import in_words, look_into, only_listed, users_of
 from jupyter_mlplat.images.models import (
@@ -34,7 +36,7 @@ from jupyter_mlplat.images.models import (
     SavePreviewRequest,
     Visibility,
 )
-from jupyter_mlplat.images.prepare import PLATFORM
+from jupyter_mlplat.images.naming import check_name
 from jupyter_mlplat.images.sharing import as_seen, is_shared
 from jupyter_mlplat.images.store import ImageRow
 from jupyter_mlplat.instances import store as instances
@@ -49,6 +51,12 @@ class ImageService:
     backend: ImageBackend
     flavors: FlavorService
     groups: Groups
+    settings: Settings
+
+    @property
+    def builds(self) -> Builds:
+        """Images that are made of a Containerfile."""
+        return Builds(self.database, self.backend, self.groups, self.settings)
 
     async def find(self, actor: Actor, wanted: ImageFilter) -> Page[Image]:
         groups = await self.groups.known(actor.user)
@@ -104,7 +112,7 @@ class ImageService:
         """A new image that the reconciler will make of a running instance's environment."""
         async with self.database.transaction() as session:
             source = await self._source(session, actor, instance_id)
-            await self._check_name(session, source.owner, wanted)
+            await check_name(session, source.owner, wanted.name, wanted.tag)
             image = ImageRow(
                 id=new_id("m"),
                 owner=source.owner,
@@ -147,7 +155,7 @@ class ImageService:
             raise Conflict("This platform runs no containers: its images are presets and what is saved of instances.")
         self.backend.check_source(wanted.source)
         async with self.database.transaction() as session:
-            await self._check_name(session, actor.user, wanted)
+            await check_name(session, actor.user, wanted.name, wanted.tag)
             image = ImageRow(
                 id=new_id("m"),
                 owner=actor.user,
@@ -183,12 +191,12 @@ class ImageService:
         )
 
     async def cancel(self, actor: Actor, image_id: str) -> Image:
-        """Give up a save; nothing of it stays."""
+        """Give up a save, a copy or a build; nothing of it stays."""
         groups = await self.groups.known(actor.user)
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:cancel", image_id, groups)
             if row.status not in (ImageStatus.INIT, ImageStatus.CREATING):
-                raise Conflict(f"{row.full_name} is not being saved: there is nothing to cancel.")
+                raise Conflict(f"{row.full_name} is not being made: there is nothing to cancel.")
             if not row.cancelled:
                 row.cancelled = True
                 audit.record(session, actor, "image:cancel", resource_id=row.id, owner=row.owner,
@@ -202,7 +210,7 @@ class ImageService:
         async with self.database.transaction() as session:
             row = await self._row(session, actor, "image:delete", image_id, groups)
             if row.status in (ImageStatus.INIT, ImageStatus.CREATING):
-                doing = "copied" if row.origin == Origin.CUSTOMIZE else "saved"
+                doing = "built" if row.containerfile else "copied" if row.origin == Origin.CUSTOMIZE else "saved"
                 raise Conflict(f"{row.full_name} is being {doing}. Wait until that is done, then delete it.")
             await self._check_unused(session, actor, row)
             row.status = ImageStatus.DELETED
@@ -228,13 +236,6 @@ class ImageService:
         if parent is not None:
             image.architectures, image.services = list(parent.architectures), list(parent.services)
             image.resource_categories = list(parent.resource_categories)
-
-    async def _check_name(self, session: AsyncSession, owner: str, wanted: ImageSave | ImageRegister) -> None:
-        for holder in (owner, PLATFORM):
-            if await store.named(session, holder, wanted.name, wanted.tag):
-                raise AlreadyExists(
-                    f"There is an image {wanted.name}:{wanted.tag} already. Choose another name or tag."
-                )
 
     async def _check_unused(self, session: AsyncSession, actor: Actor, row: ImageRow) -> None:
         uses = await users_of(session, actor, row)

@@ -63,6 +63,12 @@ class ImageRow(Owned, Base):
     notebook: Mapped[str | None]
     source: Mapped[str] = mapped_column(default="")
     """Where an image that was built elsewhere was taken from."""
+    containerfile: Mapped[str] = mapped_column(default="")
+    """What an image is built from; empty for any other."""
+    bundle: Mapped[str] = mapped_column(default="")
+    """The folder that its Containerfile copies from."""
+    bases: Mapped[list[Any]] = mapped_column(default=list)
+    """The images that its Containerfile names, as `backends.base.BaseImage`."""
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
     exclude: Mapped[list[Any]] = mapped_column(default=list)
     """Paths in the image whose changes a save leaves out."""
@@ -121,6 +127,7 @@ def to_model(row: ImageRow, standing: Standing = Standing()) -> Image:
         instance_name=row.instance_name,
         notebook=row.notebook,
         source=row.source,
+        built=bool(row.containerfile),
         progress=SaveProgress.model_validate(row.progress) if row.progress else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -229,23 +236,45 @@ async def without_edition(session: AsyncSession) -> list[ImageRow]:
     return list(await session.scalars(query.order_by(ImageRow.created_at)))
 
 
+_MAKING = (ImageStatus.INIT, ImageStatus.CREATING)
+
+
 async def unfinished(session: AsyncSession) -> list[str]:
     """Images that are to be made."""
-    making = (ImageStatus.INIT, ImageStatus.CREATING)
-    query = select(ImageRow.id).where(ImageRow.status.in_(making), ImageRow.origin != Origin.PRESET)
+    query = select(ImageRow.id).where(ImageRow.status.in_(_MAKING), ImageRow.origin != Origin.PRESET)
     return list(await session.scalars(query))
 
 
 async def cancelled(session: AsyncSession) -> list[str]:
     """Images whose save is to be given up."""
-    making = (ImageStatus.INIT, ImageStatus.CREATING)
-    return list(await session.scalars(select(ImageRow.id).where(ImageRow.status.in_(making), ImageRow.cancelled)))
+    return list(await session.scalars(select(ImageRow.id).where(ImageRow.status.in_(_MAKING), ImageRow.cancelled)))
 
 
 async def digests(session: AsyncSession) -> set[str]:
-    """The digests that the catalogue still lists."""
+    """The digests that the catalogue still lists, and those that builds under way stand on."""
     found = await session.scalars(select(ImageRow.digest).where(ImageRow.status != ImageStatus.DELETED))
-    return {digest for digest in found if digest}
+    below = await session.scalars(select(ImageRow.bases).where(ImageRow.status.in_(_MAKING)))
+    return {digest for digest in [*found, *(base["digest"] for bases in below for base in bases)] if digest}
+
+
+async def count_builds(session: AsyncSession, owner: str) -> int:
+    """The builds of an owner that have not ended."""
+    mine = (ImageRow.owner == owner, ImageRow.status.in_(_MAKING), ImageRow.containerfile != "")
+    return await session.scalar(select(func.count()).select_from(ImageRow).where(*mine)) or 0
+
+
+async def built(session: AsyncSession) -> set[str]:
+    """The images that are built, or were, or failed to be."""
+    query = _alive().where(ImageRow.containerfile != "").with_only_columns(ImageRow.id)
+    return set(await session.scalars(query))
+
+
+async def named_by_others(session: AsyncSession, actor: Actor, groups: Collection[str], ref: str) -> list[ImageRow]:
+    """The usable images NAME:TAG that others share with the caller, of those groups."""
+    name, _, tag = ref.partition(":")
+    query = _alive().where(ImageRow.name == name, ImageRow.tag == tag, ImageRow.status == ImageStatus.ACTIVE)
+    everybodys = (ImageRow.visibility == Visibility.PUBLIC, *(has(ImageRow.groups, group) for group in groups))
+    return list(await session.scalars(query.where(ImageRow.owner != actor.user, or_(*everybodys))))
 
 
 def _alive() -> Select[ImageRow]:

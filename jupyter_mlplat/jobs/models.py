@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from jupyter_mlplat.core.models import Description, Model, Moment, PageRequest, Reference, ResourceName, Word
+from jupyter_mlplat.core.models import Description, Digest, Model, Moment, PageRequest, Reference, ResourceName, Word
 from jupyter_mlplat.core.text import Rule, refused, whole
 
 Scalar = bool | int | float | str
@@ -20,7 +20,6 @@ def _scalar(value: object) -> object:
 Given = Annotated[Scalar, BeforeValidator(_scalar)]
 """A parameter's value as it is sent: text that a process can take, a number, true or false."""
 
-Digest = Annotated[str, Rule(r"^sha256:[0-9a-f]{64}$", 71, "a digest is sha256: and 64 digits 0 to 9, a to f")]
 Variable = Annotated[str, StringConstraints(max_length=4096), AfterValidator(whole)]
 ChannelName = Annotated[
     str,

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from jupyter_mlplat.core.models import Page, PageRequest
+from jupyter_mlplat.core.models import Digest, Page, PageRequest
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.http import Caller, Parts
-from jupyter_mlplat.jobs.models import Bundle, BundleLimits, Digest, Job, JobCreate, JobFile, JobFilter, MetricPoint
+from jupyter_mlplat.jobs.models import Bundle, BundleLimits, Job, JobCreate, JobFile, JobFilter, MetricPoint
 from jupyter_mlplat.storage.opened import OpenedFile
 from jupyter_mlplat.storage.routes import FILE, UPLOAD, Range
 from jupyter_mlplat.storage.sending import UNTRUSTED, attachment, send
@@ -16,7 +16,7 @@ from jupyter_mlplat.storage.sending import UNTRUSTED, attachment, send
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 bundles = APIRouter(prefix="/bundles", tags=["jobs"])
 
-_LOG: dict[int | str, dict[str, Any]] = {
+LOG: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The log's bytes from the offset on",
         "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -90,7 +90,7 @@ async def list_job_events(
     return await parts.jobs.events(actor, job_id, page.limit, page.offset)
 
 
-@router.get("/{job_id}/logs", operation_id="get_job_log", response_class=Response, responses=_LOG)
+@router.get("/{job_id}/logs", operation_id="get_job_log", response_class=Response, responses=LOG)
 async def get_job_log(
     actor: Caller,
     parts: Parts,

@@ -9,7 +9,7 @@ from typing import Any
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.oci.manifest import CONFIG, LAYER, Descriptor, Manifest, digest_of, encode
 
-_MOST_LAYERS = 120
+MOST_LAYERS = 120
 """Runtimes stack no more than 127."""
 
 _OCI_TYPES = {
@@ -52,15 +52,19 @@ def child_config(parent: bytes, layers: Sequence[NewLayer], labels: Mapping[str,
 
 def child_manifest(parent: Manifest, config: bytes, layers: Sequence[NewLayer]) -> Manifest:
     """The manifest of the child. Conflict where it would have more layers than runtimes take."""
-    if len(parent.layers) + len(layers) > _MOST_LAYERS:
+    if len(parent.layers) + len(layers) > MOST_LAYERS:
         raise Conflict(
             f"The image stands on {len(parent.layers)} layers, more than can be added to. Start an instance from a "
             "preset image, install there what is needed, and save that."
         )
-    below = tuple(Descriptor(_OCI_TYPES.get(each.media_type, each.media_type), each.digest, each.size)
-                  for each in parent.layers)  # fmt: skip
+    below = tuple(map(as_oci, parent.layers))
     added = tuple(Descriptor(LAYER, layer.digest, layer.size) for layer in layers)
     return Manifest(Descriptor(CONFIG, digest_of(config), len(config)), below + added)
+
+
+def as_oci(layer: Descriptor) -> Descriptor:
+    """A layer's descriptor as an OCI manifest holds it."""
+    return Descriptor(_OCI_TYPES.get(layer.media_type, layer.media_type), layer.digest, layer.size)
 
 
 def choose_platform(index: Mapping[str, Any], architecture: str) -> str | None:

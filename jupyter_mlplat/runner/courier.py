@@ -1,4 +1,4 @@
-"""The line of a job's pod to the platform: each request is made until it is answered.
+"""The line of a job's or build's pod to the platform: each request is made until it is answered.
 
 The platform may be away for minutes, and the network with it: nothing is lost but time. It uses the standard library
 alone, for it is on the way to every start of a job.
@@ -43,15 +43,15 @@ class _Unanswered(Exception):
 
 
 class Courier:
-    """Requests of one pod for one job; one at a time."""
+    """Requests of one pod for one job, or of what `noun` says; one at a time."""
 
-    def __init__(self, api: str, job_id: str, token: str) -> None:
+    def __init__(self, api: str, job_id: str, token: str, noun: str = "jobs") -> None:
         """`api` is the address of the platform's `/v1`."""
         where = urlsplit(api)
         secure = where.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._connection = kind(where.hostname or "", where.port, timeout=TIMEOUT_SECONDS, blocksize=_BLOCK)
-        self._base = f"{where.path.rstrip('/')}/internal/jobs/{quote(job_id, safe='')}"
+        self._base = f"{where.path.rstrip('/')}/internal/{noun}/{quote(job_id, safe='')}"
         self._headers = {"Authorization": f"job {token}"}
 
     def ask(self, method: str, path: str, body: Body = b"", **query: str | int) -> Any:

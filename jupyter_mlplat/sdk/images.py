@@ -1,13 +1,15 @@
 """Images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
-from jupyter_mlplat.errors import BackendFailure, NotFound
+from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound
 from jupyter_mlplat.flavors.models import Category
 from jupyter_mlplat.images.models import (
     Image,
+    ImageBuild,
     ImageComparison,
     ImageDetail,
     ImageRegister,
@@ -17,12 +19,16 @@ from jupyter_mlplat.images.models import (
     Service,
     Visibility,
 )
+from jupyter_mlplat.jobs.survey import survey
+from jupyter_mlplat.sdk.bundles import Sent, limits, send
 from jupyter_mlplat.sdk.identifiers import looks_like_id
+from jupyter_mlplat.sdk.logs import GrowingLog
 from jupyter_mlplat.sdk.waiting import wait_until
 from jupyter_mlplat.sdk.wire import Wire
 
 ImageList = list[Image]
 
+MAKING = frozenset({ImageStatus.INIT, ImageStatus.CREATING})
 FAILED = frozenset({ImageStatus.CREATE_FAILED, ImageStatus.ERROR})
 
 
@@ -71,6 +77,50 @@ class Images:
         """Have an image that was built elsewhere taken over; `wait` until that is done."""
         return self._wire.call("POST", "/images", Image, json=wanted.model_dump(mode="json"))
 
+    def build(
+        self,
+        folder: str | Path,
+        name: str,
+        tag: str,
+        *,
+        file: str | None = None,
+        description: str = "",
+        categories: Sequence[Category] = (),
+        services: Sequence[Service] = (),
+        sent: Sent | None = None,
+    ) -> Image:
+        """Have an image built from the Containerfile of a folder; `wait` until that is done.
+
+        `file` is the Containerfile's path in the folder; without it `Containerfile`, or else `Dockerfile`. Files that
+        `.mlplatignore` leaves out do not go. `sent` is called with (bytes sent, bytes in all) while the folder goes up.
+        """
+        found = containerfile(Path(folder), file)
+        fields = {"resource_categories": list(categories), "services": list(services)}
+        wanted = ImageBuild.model_validate(
+            {
+                "name": name,
+                "tag": tag,
+                "description": description,
+                "containerfile": read_text(found),
+                "bundle": f"sha256:{'0' * 64}",
+                **{key: value for key, value in fields.items() if value},
+            }
+        )
+        seen = survey(Path(folder), found.relative_to(Path(folder)).as_posix(), limits(self._wire))
+        wanted.bundle = send(self._wire, seen, sent)
+        return self._wire.call("POST", "/images/builds", Image, json=wanted.model_dump(mode="json"))
+
+    def log(self, image_id: str, *, offset: int = 0, follow: bool = False) -> Iterator[str]:
+        """The log of a build from a byte offset, piece by piece; with `follow` until the build ends."""
+        log = GrowingLog(self._wire, f"{_path(image_id)}/log", lambda: self._has_ended(image_id))
+        yield from log.text(offset, follow=follow)
+
+    def _has_ended(self, image_id: str) -> bool:
+        try:
+            return self.get(image_id).status not in MAKING
+        except NotFound:  # given up
+            return True
+
     def compare(self, image_id: str, other_id: str) -> ImageComparison:
         """How the image `other_id` differs from `image_id`."""
         return self._wire.call("GET", f"{_path(image_id)}/comparison", ImageComparison, params={"other": other_id})
@@ -102,7 +152,7 @@ class Images:
         return max(matches, key=lambda found: (found.status is ImageStatus.ACTIVE, found.created_at))
 
     def cancel(self, image_id: str) -> Image:
-        """Give up a save that is under way."""
+        """Give up a save, a copy or a build that is under way."""
         return self._wire.call("POST", f"{_path(image_id)}/cancel", Image)
 
     def delete(self, image_id: str) -> Image:
@@ -115,6 +165,24 @@ class Images:
         return wait_until(lambda: self.get(image_id), _active, what=f"the image {image_id}", timeout=timeout, seen=seen)
 
 
+def containerfile(folder: Path, file: str | None = None) -> Path:
+    """The Containerfile of a folder; NotFound where there is none."""
+    if not folder.is_dir():
+        raise NotFound(f"There is no folder {folder}.")
+    names = [file] if file else ["Containerfile", "Dockerfile"]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise NotFound(f"There is no {' and no '.join(names)} in the folder {folder}.")
+
+
+def read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is no text in UTF-8.") from error
+
+
 def _plain(value: str | bool) -> str:
     """A filter as it stands in an address."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -122,7 +190,8 @@ def _plain(value: str | bool) -> str:
 
 def _active(now: Image) -> bool:
     if now.status in FAILED:
-        raise BackendFailure(f"The image {now.name}:{now.tag} was not saved: {now.status_message}")
+        done = "built" if now.built else "saved"
+        raise BackendFailure(f"The image {now.name}:{now.tag} was not {done}: {now.status_message}")
     if now.status is ImageStatus.DELETED:
         raise NotFound(f"The image {now.name}:{now.tag} was deleted.")
     return now.status is ImageStatus.ACTIVE

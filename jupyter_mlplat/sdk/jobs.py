@@ -1,9 +1,7 @@
 """Training jobs."""
 
-import codecs
 import io
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,12 +12,14 @@ from jupyter_mlplat.errors import NotFound
 from jupyter_mlplat.events.models import Event
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.jobs.bundle import Limits
-from jupyter_mlplat.jobs.models import FINAL, BundleLimits, Job, JobFile, MetricPoint, Phase, Scalar
-from jupyter_mlplat.sdk.failures import Disconnected, Unreachable
+from jupyter_mlplat.jobs.models import FINAL, Job, JobFile, MetricPoint, Phase, Scalar
+from jupyter_mlplat.sdk.bundles import Sent, limits
+from jupyter_mlplat.sdk.failures import Disconnected
 from jupyter_mlplat.sdk.identifiers import looks_like_id
 from jupyter_mlplat.sdk.images import Images
-from jupyter_mlplat.sdk.submission import Sent, Submission
-from jupyter_mlplat.sdk.waiting import PATIENCE, wait_until
+from jupyter_mlplat.sdk.logs import GrowingLog
+from jupyter_mlplat.sdk.submission import Submission
+from jupyter_mlplat.sdk.waiting import wait_until
 from jupyter_mlplat.sdk.wire import Wire
 
 JobList = list[Job]
@@ -27,8 +27,6 @@ EventList = list[Event]
 MetricPointList = list[MetricPoint]
 JobFileList = list[JobFile]
 Paths = list[Path]
-
-RECONNECT_PAUSE = 0.5
 
 
 class Jobs:
@@ -81,11 +79,7 @@ class Jobs:
 
     def limits(self) -> Limits:
         """What the files of a job may be in all, as the platform's owner has set it."""
-        try:
-            own = self._wire.call("GET", "/bundles", BundleLimits)
-        except NotFound:  # an older platform
-            return Limits()
-        return Limits(files=own.files, total_bytes=own.total_bytes)
+        return limits(self._wire)
 
     def list(
         self,
@@ -144,11 +138,10 @@ class Jobs:
 
     def logs(self, job_id: str, *, node: int = 0, offset: int = 0, follow: bool = False) -> Iterator[str]:
         """The log from a byte offset, piece by piece; with `follow` until the job ends, over broken connections."""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        pieces = self._followed(job_id, node, offset) if follow else self._written(job_id, node, offset)
-        for piece in pieces:
-            yield decoder.decode(piece)
-        yield decoder.decode(b"", final=True)
+        log = GrowingLog(
+            self._wire, f"{_path(job_id)}/logs", lambda: self.get(job_id).phase in FINAL, query={"node": node}
+        )
+        yield from log.text(offset, follow=follow)
 
     def events(self, job_id: str) -> EventList:
         """What happened to it, oldest first."""
@@ -189,39 +182,6 @@ class Jobs:
 
     def _rows(self, name: str | None) -> Iterator[Job]:
         return self._wire.rows("/jobs", Job, {"name": name})
-
-    def _written(self, job_id: str, node: int, offset: int) -> Iterator[bytes]:
-        """What is in the log now. An answer may hold less than all, so the end is an empty one."""
-        while True:
-            before = offset
-            with self._wire.stream("GET", f"{_path(job_id)}/logs", params={"node": node, "offset": offset}) as response:
-                for piece in response.iter_bytes():
-                    offset += len(piece)
-                    yield piece
-            if offset == before:
-                return
-
-    def _followed(self, job_id: str, node: int, offset: int) -> Iterator[bytes]:
-        lost_at: float | None = None
-        while True:
-            asked = {"node": node, "offset": offset, "follow": True}
-            try:
-                with self._wire.stream("GET", f"{_path(job_id)}/logs", params=asked) as response:
-                    lost_at = None
-                    for piece in response.iter_bytes():
-                        offset += len(piece)
-                        yield piece
-                ended = self.get(job_id).phase in FINAL
-            except (Unreachable, Disconnected):
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > PATIENCE:
-                    raise
-                ended = False
-            if ended:
-                # a platform that was shut down ends its streams early, so look once more
-                yield from self._written(job_id, node, offset)
-                return
-            time.sleep(RECONNECT_PAUSE)
 
 
 class _Body(io.RawIOBase):

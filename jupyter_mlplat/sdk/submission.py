@@ -1,21 +1,15 @@
 """The files of a job on their way to the platform."""
 
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
-from jupyter_mlplat.jobs.bundle import Limits, Survey, pack, survey
-from jupyter_mlplat.jobs.models import Bundle, Kind, Scalar
+from jupyter_mlplat.jobs.bundle import Limits, Survey, survey
+from jupyter_mlplat.jobs.models import Kind, Scalar
 from jupyter_mlplat.jobs.notebook import PYTHON_KERNELS, check, inspect, kernel_of, kind_of, read
+from jupyter_mlplat.sdk.bundles import Sent, send
 from jupyter_mlplat.sdk.wire import Wire
-
-CHUNK = 1 << 20
-
-Sent = Callable[[int, int], None]
-"""Called with (bytes sent, bytes in all)."""
 
 
 class Submission:
@@ -40,18 +34,8 @@ class Submission:
 
     def upload(self, wire: Wire, sent: Sent | None = None) -> dict[str, str]:
         """Pack the files and send them unless the platform has them; the fields of JobCreate that name them."""
-        with self._packed() as (file, bundle):
-            if not _is_there(wire, bundle.digest):
-                headers = {"Content-Length": str(bundle.size), "Content-Type": "application/zstd"}
-                pieces = _pieces(file, bundle.size, sent)
-                wire.send("PUT", f"/bundles/{bundle.digest}", content=pieces, headers=headers)
-        return {"bundle": bundle.digest, "entry": self.survey.entry}
-
-    @contextmanager
-    def _packed(self) -> Iterator[tuple[Path, Bundle]]:
-        with tempfile.TemporaryDirectory(prefix="mlplat-") as folder:
-            target = Path(folder, "bundle.tar.zst")
-            yield target, pack(self.survey, target)
+        bundle = send(wire, self.survey, sent)
+        return {"bundle": bundle, "entry": self.survey.entry}
 
 
 def job_name(stem: str) -> str:
@@ -65,21 +49,3 @@ def _check(path: Path) -> None:
     facts = inspect(path, {*PYTHON_KERNELS, kernel_of(read(path))})
     if facts.problems:
         raise InvalidInput(" ".join(facts.problems))
-
-
-def _is_there(wire: Wire, digest: str) -> bool:
-    try:
-        wire.call("GET", f"/bundles/{digest}", Bundle)
-    except NotFound:
-        return False
-    return True
-
-
-def _pieces(file: Path, size: int, sent: Sent | None) -> Iterator[bytes]:
-    done = 0
-    with file.open("rb") as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
-            done += len(piece)
-            if sent is not None:
-                sent(done, size)

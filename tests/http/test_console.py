@@ -154,6 +154,23 @@ def test_all_pages_show(alice: httpx.Client, seeds: Seeds) -> None:
         assert "<h1" in answer.text
 
 
+def test_the_page_of_a_built_image_shows_its_containerfile_and_log(
+    alice: httpx.Client, bob: httpx.Client, api: httpx.Client, seeds: Seeds
+) -> None:
+    seeds.instance()
+    text = "FROM python:3.11\nRUN echo '<b>'\n"
+    wanted = {"name": "paged", "tag": "1", "bundle": seeds.bundle(), "containerfile": text}
+    built = api.post("/images/builds", json=wanted).raise_for_status().json()["id"]
+    log = api.get(f"/images/{built}/log", params={"follow": True}).raise_for_status()
+    assert log.text == text and log.headers["Content-Type"].startswith("text/plain")
+    page = alice.get(f"{PREFIX}/images/{built}").raise_for_status().text
+    assert text.strip() in unescape(page) and "<b>" not in page
+    assert f'data-log="{PREFIX}/v1/images/{built}/log"' in page
+    assert "Built" in alice.get(f"{PREFIX}/images").text
+    assert alice.get(f"{PREFIX}/images/{built}/cancel").status_code == 200
+    assert bob.get(f"{PREFIX}/images/{built}").status_code == 404
+
+
 def test_a_running_instance_opens_its_lab(alice: httpx.Client, seeds: Seeds) -> None:
     instance = seeds.instance()
     answer = alice.get(f"{PREFIX}/instances/{instance}/open")

@@ -69,6 +69,9 @@ def name_what_is_there(case: schemathesis.Case, seeds: Seeds) -> bool:
     if {"job_id", "path"} <= real.keys():
         real["path"] = "model/weights.bin"
     case.path_parameters.update(real)
+    if isinstance(case.body, dict) and "containerfile" in case.body:
+        case.body |= {"bundle": seeds.bundle(), "containerfile": "FROM python:3.11\nRUN true\n"}
+        return True
     if isinstance(case.body, dict) and "bundle" in case.body:
         case.body |= {"bundle": seeds.bundle(), "entry": "train.ipynb", "nodes": 1, "inputs": [], "outputs": []}
     if isinstance(case.body, dict) and case.body.keys() & {"image_id", "flavor"}:

@@ -59,7 +59,7 @@ def images(kubectl: Kubectl) -> Images:
     if os.environ.get("MLPLAT_TEST_IMAGES") != "present":
         build = [sys.executable, str(ROOT / "scripts" / "build_images.py"), "--registry", kubectl.registry]
         subprocess.run([*build, "--insecure", "--local-base", "--machine-settings"], check=True)
-    names = [f"mlplat/{name}" for name in ("platform", "node-agent", "python", "database")]
+    names = [f"mlplat/{name}" for name in ("platform", "node-agent", "python", "database", "builder")]
     return Images(*[f"{kubectl.registry}/{name}@{kubectl.digest(name)}" for name in names])
 
 

@@ -83,6 +83,8 @@ def identities() -> Iterator[str]:
 class Platform:
     """A platform process that can be killed and started again, always on the same port."""
 
+    program = "jobs_platform.py"
+
     def __init__(self, folder: Path, namespace: str, images: Mapping[str, str], hub: str, **settings: str) -> None:
         self.folder, self.namespace, self.data = folder, namespace, folder / "data"
         self.data.mkdir()
@@ -118,7 +120,7 @@ class Platform:
 
     def start(self) -> Self:
         log = (self.folder / "platform.log").open("ab")
-        command = [sys.executable, str(Path(__file__).with_name("jobs_platform.py"))]
+        command = [sys.executable, str(Path(__file__).with_name(self.program))]
         self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         log.close()
         try:

@@ -52,6 +52,7 @@ class Images:
     agent: str
     python: str
     database: str
+    builder: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ reference = "{images.python}"
             "resources": little,
             "tolerations": [],
         },
+        "builds": {"enabled": bool(images.builder), "image": images.builder, "memory": "1Gi", "size": "6Gi"},
         "agent": {
             "image": {"name": agent_name, "digest": agent_digest},
             "resources": little,

@@ -55,6 +55,8 @@ def test_the_chart_has_no_faults(value_file: Path) -> None:
         ("database.trial.enabled=false", "database.secret"),
         ("agent.image.digest=", "agent.image.digest"),
         ("agent.image.pullPolicy=Always", "'pullPolicy' not allowed"),
+        ("builds.enabled=true", "builds.image"),
+        ("builds.time=soon", "/builds/time"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(value_file: Path, value: str, words: str) -> None:
@@ -83,6 +85,18 @@ def test_an_ingress_has_tls(value_file: Path) -> None:
     objects = rendered(value_file, *[word for switch in switches for word in ("--set", switch)])
     ingress = next(one for one in objects if one["kind"] == "Ingress")
     assert ingress["spec"]["tls"] == [{"hosts": ["lab.example"], "secretName": "certificate"}]
+
+
+def test_builds_have_a_namespace_of_their_own(value_file: Path) -> None:
+    switches = ["--set", "builds.enabled=true,builds.image=registry.example/builder:1"]
+    made = {(one["kind"], one["metadata"]["name"]): one for one in rendered(value_file, *switches)}
+    level = "pod-security.kubernetes.io/enforce"
+    assert made["Namespace", "default-builds"]["metadata"]["labels"][level] == "baseline"
+    assert made["Role", f"{NAME}-builds"]["metadata"]["namespace"] == "default-builds"
+    loose = rendered(value_file, *switches, "--set", "builds.unconfined=true")
+    labels = [one["metadata"]["labels"] for one in loose if one["metadata"]["name"] == "default-builds"]
+    assert [each[level] for each in labels] == ["privileged"]
+    assert ("Role", f"{NAME}-builds") not in {(one["kind"], one["metadata"]["name"]) for one in rendered(value_file)}
 
 
 def test_what_people_need_outlives_the_release(value_file: Path) -> None:
@@ -156,6 +170,8 @@ ALLOWED: list[Right] = [
     ("platform", "create", "secrets", "users"),
     ("platform", "list", "nodes", "users"),
     ("platform", "list", "pods", "release"),
+    ("platform", "create", "jobs.batch", "builds"),
+    ("platform", "create", "secrets", "builds"),
 ]
 DENIED: list[Right] = [
     *[(part, verb, what, where)
@@ -178,13 +194,16 @@ DENIED: list[Right] = [
     ("platform", "get", "configmaps", "release"),
     ("platform", "list", "persistentvolumeclaims", "users"),
     ("platform", "delete", "pods", "release"),
+    ("platform", "create", "pods", "builds"),
+    ("platform", "get", "secrets", "builds"),
+    ("hub", "list", "pods", "builds"),
     ("platform", "delete", "pods", "kube-system"),
 ]  # fmt: skip
 
 
 def answers(kubectl: Kubectl, release: Release, table: list[Right]) -> dict[Right, bool]:
     """Which rights of a table are held."""
-    places = {"users": release.users, "release": release.namespace}
+    places = {"users": release.users, "release": release.namespace, "builds": f"{release.namespace}-builds"}
     asked = [
         Question(f"{release.namespace}:{NAME}-{part}", verb, what, places.get(where, where))
         for part, verb, what, where in table

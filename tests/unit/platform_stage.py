@@ -116,12 +116,12 @@ class Stage:
         )
         self.access = StorageAccess(self.endpoints)
         self.instances = InstanceService(self.database, backend, self.flavors, self.settings, self.groups)
-        self.images = ImageService(self.database, images, self.flavors, self.groups)
+        self.images = ImageService(self.database, images, self.flavors, self.groups, self.settings)
         self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings, self.groups)
         self.mounts = MountService(self.database, mounts, self.access)
         self.mount_work = MountReconciler(self.database, self.broker, mounts, MountKeys(self.access), self.flavors)
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
-        self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors)
+        self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors, self.settings)
         self.job_work = JobReconciler(
             self.database, self.broker, jobs, images, self.flavors, self.jobs.channels, self.settings
         )

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from jupyter_mlplat import __version__
 from jupyter_mlplat.cli.main import app
-from jupyter_mlplat.sdk import jobs, waiting, wire
+from jupyter_mlplat.sdk import logs, waiting, wire
 
 ID = "i-abcdefghjkmn"
 JOB = "j-abcdefghjkmn"
@@ -27,7 +27,7 @@ IMAGE = "m-abcdefghjkmn"
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(jobs, "RECONNECT_PAUSE", 0.0)
+    monkeypatch.setattr(logs, "RECONNECT_PAUSE", 0.0)
     monkeypatch.setattr(wire, "RETRY_DELAYS", ())
     stage = Stage()
     monkeypatch.setenv("MLPLAT_URL", stage.url)

@@ -16,7 +16,7 @@ from sdk_stage import API, TOKEN, Asked, Reply, Stage, instance, job, json_reply
 from jupyter_mlplat.core.models import ResourceName
 from jupyter_mlplat.errors import InvalidInput, NotFound, TooLarge
 from jupyter_mlplat.jobs.bundle import unpack
-from jupyter_mlplat.sdk import Client, Disconnected, Profile, jobs, wire
+from jupyter_mlplat.sdk import Client, Disconnected, Profile, logs, wire
 from jupyter_mlplat.sdk.submission import job_name
 
 ID = "j-abcdefghjkmn"
@@ -24,7 +24,7 @@ ID = "j-abcdefghjkmn"
 
 @pytest.fixture(autouse=True)
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "RECONNECT_PAUSE", 0.0)
+    monkeypatch.setattr(logs, "RECONNECT_PAUSE", 0.0)
     monkeypatch.setattr(wire, "RETRY_DELAYS", ())
 
 
@@ -198,7 +198,7 @@ def test_a_followed_log_goes_on_where_the_connection_broke_off(stage: Stage, cli
 def test_a_followed_log_is_given_up_when_the_platform_stays_away(
     stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE", -1.0)
+    monkeypatch.setattr(logs, "PATIENCE", -1.0)
     stage.on("GET", f"jobs/{ID}/logs", Reply(pieces=[b"abc"], cut=True))
     with pytest.raises(Disconnected):
         list(client.jobs.logs(ID, follow=True))

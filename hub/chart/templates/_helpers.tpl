@@ -2,6 +2,7 @@
 {{- define "mlplat.name" -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- end }}
 {{- define "mlplat.domain" -}}{{ .Release.Namespace }}.svc{{- end }}
 {{- define "mlplat.users" -}}{{ .Values.users.namespace | default (printf "%s-users" .Release.Namespace) }}{{- end }}
+{{- define "mlplat.builds" -}}{{ .Values.builds.namespace | default (printf "%s-builds" .Release.Namespace) }}{{- end }}
 {{- define "mlplat.secret" -}}{{ .Values.secrets.existing | default (include "mlplat.name" .) }}{{- end }}
 
 {{- define "mlplat.image" -}}

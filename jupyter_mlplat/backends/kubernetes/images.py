@@ -184,6 +184,10 @@ class KubernetesImages(ImageBackend, RegistersImages):
         await self._registry.put_manifest(repository, version, document.media_type, document.data)
 
     async def _image(self, repository: str, version: str) -> RegistryImage:
+        return (await self._seen(repository, version))[1]
+
+    async def _seen(self, repository: str, version: str) -> tuple[Document, RegistryImage]:
+        """An image, and the manifest of the one for our architecture."""
         top = document = await self._registry.manifest(repository, version)
         found = None
         if document.is_index:
@@ -197,7 +201,8 @@ class KubernetesImages(ImageBackend, RegistersImages):
         config = json.loads(await self._registry.blob(repository, manifest.config.digest))
         self._places[top.digest] = repository
         named = found or (str(config.get("architecture", "")),)
-        return RegistryImage(top.digest, manifest, config, tuple(MACHINES.get(each, each) for each in named))
+        image = RegistryImage(top.digest, manifest, config, tuple(MACHINES.get(each, each) for each in named))
+        return document, image
 
     async def preview(self, spec: SaveSpec) -> Preview:
         pod = await self._pod(spec)

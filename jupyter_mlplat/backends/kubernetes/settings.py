@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,6 +28,21 @@ class KubernetesSettings(BaseSettings):
     registries: list[str] = Field(
         default=[],
         description="Registries from which people may register images: HOST[:PORT], for plain HTTP http://HOST[:PORT]",
+    )
+    build_image: str = Field(default="", description="Of images/builder, in which images are built; empty: none are")
+    build_messenger: str = Field(default="", description="The image of the control plane, beside it in the same pod")
+    build_namespace: str = Field(default="mlplat-builds", description="Where images are built")
+    build_pull_secret: str = ""
+    build_cpu: str = Field(default="2", description="Limit of one build")
+    build_memory: str = Field(default="4Gi", description="Request and limit of one build")
+    build_size: str = Field(default="20Gi", description="Limit of what one build writes")
+    build_time: timedelta = Field(default=timedelta(hours=1), description="After that a build is ended")
+    build_storage: Literal["overlay", "vfs"] = Field(
+        default="overlay", description="How buildah keeps layers; vfs, which copies them all, for Linux before 5.11"
+    )
+    build_unconfined: bool = Field(
+        default=False,
+        description="Asks for no seccomp and no AppArmor profile, where nodes give one to who says nothing",
     )
     images: Path | None = Field(default=None, description="Catalogue of the preset images (TOML)")
 

@@ -1,10 +1,14 @@
 """Images that are only told of, and fakes named for what fails in them."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from jupyter_mlplat.backends.base import (
+    BuildDoor,
+    BuildsImages,
+    BuildSpec,
+    BuiltImage,
     Checkpoint,
     Contents,
     ImageBackend,
@@ -25,7 +29,7 @@ from jupyter_mlplat.oci.left_out import EXCLUDED
 LAYER_BYTES = 1000
 
 
-class MemoryImages(ImageBackend, RegistersImages):
+class MemoryImages(ImageBackend, RegistersImages, BuildsImages):
     """Two presets that have to be built, and saves of what `world.installed` says."""
 
     edition: tuple[str, ...] = ()
@@ -69,6 +73,56 @@ class MemoryImages(ImageBackend, RegistersImages):
                 raise InvalidInput(f"The image {spec.source} cannot be used: it has no Jupyter.")
             packages = self.world.blobs[digest] = [Package(name="pip", version="25.0")]
             yield RegisteredImage(digest, LAYER_BYTES, ("x86_64",), tuple(packages), self._layers(digest), spec.source)
+
+    no_builds = ""
+
+    async def build(self, spec: BuildSpec) -> AsyncGenerator[Checkpoint | BuiltImage, None]:
+        """The Containerfile's lines are its steps: `RUN pip install NAME==VERSION` installs, `RUN false` fails."""
+        parent = spec.bases[0].digest if spec.bases else ""
+        digest = digest_of(parent, spec.containerfile)
+        with self._pinned(parent, digest):
+            self.world.building.add(spec.image_id)
+            yield Checkpoint("Starting the builder")
+            packages = list(self.world.blobs.get(parent, []))
+            for step in spec.containerfile.splitlines():
+                await self._do(spec.image_id, step, packages)
+                yield Checkpoint(step)
+            if not parent:
+                raise InvalidInput(f"The image {spec.name}:{spec.tag} cannot be used: it has no Jupyter.")
+            self.world.blobs[digest] = packages
+            self.world.parents[digest] = parent
+            await self.world.reach("build:done")
+            layers, found = self._layers(digest), tuple(packages)
+            self.world.building.discard(spec.image_id)
+            yield BuiltImage(digest, parent, 2 * LAYER_BYTES, LAYER_BYTES, ("x86_64",), found, layers, f"here@{digest}")
+
+    async def _do(self, image_id: str, step: str, packages: list[Package]) -> None:
+        await self.world.reach("build:step")
+        log = self.world.build_logs.setdefault(image_id, [])
+        if step not in log:
+            log.append(step)
+        if step == "RUN false":
+            raise InvalidInput("The build failed at STEP 2/2: RUN false (exit code 1).")
+        if step.startswith("RUN pip install "):
+            name, _, version = step.removeprefix("RUN pip install ").partition("==")
+            packages.append(Package(name=name, version=version))
+
+    async def discard(self, image_id: str) -> None:
+        await self.world.reach("build:discard")
+        self.world.building.discard(image_id)
+
+    async def keep_builds(self, image_ids: Collection[str]) -> None:
+        self.world.build_logs = {key: log for key, log in self.world.build_logs.items() if key in image_ids}
+
+    async def build_log_size(self, image_id: str) -> int:
+        return len(await self.read_build_log(image_id, 0, 1 << 30))
+
+    async def read_build_log(self, image_id: str, offset: int, limit: int) -> bytes:
+        lines = self.world.build_logs.get(image_id, [])
+        return "".join(f"{line}\n" for line in lines).encode()[offset : offset + limit]
+
+    async def door(self, image_id: str) -> BuildDoor:
+        raise NotFound(f"{image_id} is built in memory, without a pod.")
 
     async def preview(self, spec: SaveSpec) -> Preview:
         added = self._added(spec)

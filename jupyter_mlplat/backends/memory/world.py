@@ -52,6 +52,9 @@ class World:
     """The parent of each image that was saved with changes."""
     retiring: dict[str, tuple[date, str]] = field(default_factory=dict)
     """The days from which presets (by NAME:TAG) are no longer kept up, and what to take then."""
+    building: set[str] = field(default_factory=set)
+    """The images on which somebody works."""
+    build_logs: dict[str, list[str]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
     mounts: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,143 @@
+"""What a Containerfile stands on: the images of others that it names. Pure; by the rules of Containerfile(5).
+
+It is not checked any further: what cannot be built says so when it is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from jupyter_mlplat.errors import InvalidInput
+
+SCRATCH = "scratch"
+_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
+_HERE = re.compile(r"<<-?\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))")
+_ARGUMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
+_WITH_HERE = ("RUN", "COPY", "ADD")
+
+
+@dataclass
+class Stages:
+    """What a Containerfile builds on: `named` are the images of others, in their order, each once; `last` the one that
+    its last stage stands on, empty for none."""
+
+    named: dict[str, None] = field(default_factory=dict)
+    last: str = ""
+    _below: dict[str, str] = field(default_factory=dict)
+    _count: int = 0
+
+    def begin(self, image: str, name: str) -> None:
+        """A FROM."""
+        if image.lower() in self._below:
+            self.last = self._below[image.lower()]
+        else:
+            self.last = "" if image == SCRATCH else image
+            self._name(self.last)
+        self._count += 1
+        self._below |= {key: self.last for key in (name.lower(), str(self._count - 1)) if key}
+
+    def copy(self, image: str) -> None:
+        """A COPY --from."""
+        if image.lower() not in self._below:
+            self._name(image)
+
+    @property
+    def begun(self) -> bool:
+        return self._count > 0
+
+    def _name(self, image: str) -> None:
+        if image:
+            self.named[image] = None
+
+
+def read(text: str) -> Stages:
+    """What a Containerfile says that it builds on.
+
+    InvalidInput where there is no FROM, or where one names an image by a variable without a value.
+    """
+    stages = Stages()
+    values: dict[str, str] = {}
+    for instruction, words in _instructions(text):
+        if instruction == "ARG" and not stages.begun:
+            values |= {found[1]: _unquoted(found[2] or "") for found in _ARGUMENT.finditer(words)}
+        elif instruction == "FROM":
+            stages.begin(*_from(words, values))
+        elif instruction in ("COPY", "ADD"):
+            stages.copy(_copied_from(words))
+    if not stages.begun:
+        raise InvalidInput(
+            "The Containerfile has no FROM: begin it with the image to build on, such as FROM python:3.11"
+        )
+    return stages
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
+    """The instructions with what follows them, without comments and what stands in here-documents."""
+    lines = iter(text.splitlines())
+    found = _ESCAPE.fullmatch(text.lstrip().partition("\n")[0].strip())
+    escape = found[1] if found else "\\"
+    for line in lines:
+        whole = _joined(line, lines, escape)
+        instruction, _, words = whole.partition(" ")
+        if instruction.upper() in _WITH_HERE:
+            for here in _HERE.finditer(words):
+                _pass_over(lines, here[2])
+        if instruction:
+            yield instruction.upper(), words.strip()
+
+
+def _joined(line: str, more: Iterator[str], escape: str) -> str:
+    """A line with those that go on with it."""
+    parts = []
+    while True:
+        line = line.strip()
+        if not line.startswith("#"):
+            goes_on = line.endswith(escape)
+            parts.append(line.removesuffix(escape).strip())
+            if not goes_on:
+                break
+        elif not parts:
+            break
+        following = next(more, None)
+        if following is None:
+            break
+        line = following
+    return " ".join(" ".join(parts).split())
+
+
+def _pass_over(lines: Iterator[str], end: str) -> None:
+    for line in lines:
+        if line.strip() == end:
+            return
+
+
+def _from(words: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """The image of a FROM, and the name of its stage."""
+    given = [word for word in words.split() if not word.startswith("--")]
+    if not given:
+        raise InvalidInput("A FROM of the Containerfile names no image.")
+    stage = given[2] if len(given) == 3 and given[1].upper() == "AS" else ""
+    image = _VARIABLE.sub(lambda found: _value(found, values), given[0])
+    if not image:
+        raise InvalidInput(f"FROM {given[0]} names no image: give its ARG a value in the Containerfile.")
+    return image, stage
+
+
+def _value(found: "re.Match[str]", values: Mapping[str, str]) -> str:
+    value = values.get(found[1] or found[4], "")
+    how, other = found[2] or "", found[3] or ""
+    if how.endswith("+"):
+        return other if value else ""
+    return value or (other if how else "")
+
+
+def _copied_from(words: str) -> str:
+    for word in words.split():
+        if word.startswith("--from="):
+            return _unquoted(word.removeprefix("--from="))
+    return ""
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
