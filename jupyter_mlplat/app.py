@@ -126,7 +126,7 @@ def build(settings: Settings) -> Platform:
         InstanceReconciler(leader.database(), broker, backends.instances, backends.images, flavors),
         ImageReconciler(leader.database(), broker, backends.images, backends.instances, flavors, settings),
         JobReconciler(leader.database(), broker, backends.jobs, backends.images, flavors, jobs.channels, settings),
-        MountReconciler(leader.database(), broker, backends.mounts, MountKeys(access), flavors),
+        MountReconciler(leader.database(), broker, backends.mounts, MountKeys(access)),
     )
     if ssh:
         reconcilers += (SshReconciler(leader.database(), broker, ssh),)

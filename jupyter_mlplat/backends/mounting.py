@@ -3,24 +3,26 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from jupyter_mlplat.backends.base import InstanceSpec
 from jupyter_mlplat.mounter.models import MountOrder, Place
 
 
 @dataclass(frozen=True)
 class MountSpec:
-    """A mount resolved by the platform, and the instance that is to see it."""
+    """A mount resolved by the platform; `instance` is the name of the instance that is to see it."""
 
     order: MountOrder
-    instance: InstanceSpec
+    instance: str
 
 
 @dataclass(frozen=True)
-class MountSeen:
-    """A mount as it is in the world; `problem` says what is wrong with it."""
+class MountsSeen:
+    """The mounts in the world, each with what is wrong with it (empty where it works).
 
-    mount_id: str
-    problem: str = ""
+    `whole` says whether all of the world was seen: else what is missing here may be there.
+    """
+
+    mounts: tuple[tuple[MountOrder, str], ...]
+    whole: bool = True
 
 
 class MountBackend(ABC):
@@ -40,7 +42,7 @@ class MountBackend(ABC):
 
     @abstractmethod
     async def renew(self, spec: MountSpec, place: Place) -> None:
-        """Give a mount that is there new keys."""
+        """Give new keys to a mount that is there, or that has something to send."""
 
     @abstractmethod
     async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
@@ -50,9 +52,5 @@ class MountBackend(ABC):
         """
 
     @abstractmethod
-    async def drop(self, mount_id: str) -> None:
-        """Take away what nobody knows of."""
-
-    @abstractmethod
-    async def seen(self) -> list[MountSeen]:
+    async def seen(self) -> MountsSeen:
         """All mounts that are in the world."""

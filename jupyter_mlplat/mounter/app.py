@@ -21,7 +21,7 @@ from jupyter_mlplat.mounter.models import (
     UNMOUNT_PATH,
     AllSeen,
     Asked,
-    Given,
+    MountOrder,
 )
 from jupyter_mlplat.mounter.mounts import Mounts
 from jupyter_mlplat.mounter.settings import MounterSettings
@@ -48,10 +48,10 @@ class Mounter:
 
     async def renew(self, body: bytes) -> None:
         asked = Asked.model_validate_json(body)
-        await self._mounts.renew(asked.order.mount_id, asked.place)
+        await self._mounts.renew(asked.order, asked.place)
 
     async def unmount(self, body: bytes) -> None:
-        await self._mounts.unmount(Given.model_validate_json(body).mount_id)
+        await self._mounts.unmount(MountOrder.model_validate_json(body))
 
     async def seen(self, body: bytes) -> AllSeen:
         return AllSeen(mounts=tuple(await self._mounts.seen()))
@@ -72,7 +72,7 @@ class Mounter:
 
 
 def make_app(settings: MounterSettings) -> Starlette:
-    """The application; what it has mounted is served on when it ends, and found again when it starts."""
+    """The application. What it has mounted ends with it; what is not sent then goes on with the next one."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -80,6 +80,8 @@ def make_app(settings: MounterSettings) -> Starlette:
         await mounts.clean()
         app.state.mounter = Mounter(settings, mounts)
         yield
+        # else pods would be kept by mounts that nobody serves
+        await mounts.end()
 
     def route(path: str, name: str) -> Route:
         async def endpoint(request: Request) -> Response:

@@ -51,12 +51,6 @@ class Asked(_Message):
     place: Place
 
 
-class Given(_Message):
-    """A mount that is not to be there any more."""
-
-    mount_id: Part
-
-
 class Seen(_Message):
     """A mount as it is: `problem` is empty where it works, else what is wrong, in words."""
 

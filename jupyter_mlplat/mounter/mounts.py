@@ -1,16 +1,19 @@
 """The mounts of one machine: an rclone process each, which outlives who started it.
 
 All that is known of a mount lies in files, so whoever comes after a crash finds it: its folder below `Layout.run` says
-what it is, by which keys, and which process serves it.
+what it is, by which keys, and which process serves it. What was written and is not at the endpoint yet lies below
+`Layout.cache`, and is sent whenever the mount is served again, at its own place or, for nobody, at one of ours.
 """
 
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,49 +61,57 @@ class Mounts:
     async def mount(self, order: MountOrder, place: Place) -> None:
         """Have it there; one that works already only gets the keys. BackendFailure has rclone's words."""
         async with self._locks[order.mount_id]:
-            await self._write(order, place)
-            target = self._layout.target(order)
-            if await self._problem(order):
-                await self._end(order, target)
-                await self._serve(order, target)
+            with _in_words():
+                await self._write(order, place)
+                target = self._layout.target(order)
+                if await self._problem(order, target):
+                    await self._end(order)
+                    await self._serve(order, target)
 
-    async def renew(self, mount_id: str, place: Place) -> None:
-        """Put new keys in the place of those that end; of a mount that is not there it is no error."""
-        folder = self._folder(mount_id)
-        if (folder / _ORDER).exists():
-            await asyncio.to_thread(_write_all, folder, rclone.key_files(place))
+    async def renew(self, order: MountOrder, place: Place) -> None:
+        """New keys, for a mount that is there or has something to send; of any other it is no error."""
+        async with self._locks[order.mount_id]:
+            with _in_words():
+                if not await asyncio.to_thread(self._is_known, order.mount_id):
+                    return
+                await self._write(order, place)
+                if self._is_sending(order) and rclone.last_words(self._folder(order.mount_id)):
+                    # it waits ever longer after each failure; begun anew it tries at once
+                    await self._end(order)
+                    (self._folder(order.mount_id) / rclone.LOG).unlink()
 
-    async def unmount(self, mount_id: str) -> None:
+    async def unmount(self, order: MountOrder) -> None:
         """Take it away at once, then send what is not at the endpoint yet.
 
-        BackendFailure says how much still waits after a while; asked again it goes on.
+        BackendFailure says how much still waits after a while; that goes on, and asked again it is waited for.
         """
-        async with self._locks[mount_id]:
-            order = await asyncio.to_thread(self._order, mount_id)
-            if order is None:
-                return
-            target = self._layout.target(order)
-            await self._end(order, target)
-            await self._send_rest(order)
-            await asyncio.to_thread(self._forget, mount_id, target)
+        async with self._locks[order.mount_id]:
+            with _in_words():
+                if not self._is_sending(order):
+                    await self._end(order)
+                if await asyncio.to_thread(self._waiting, order.mount_id):
+                    await self._send_rest(order)
+                await self._end(order)
+                await asyncio.to_thread(self._forget, order)
 
     async def seen(self) -> list[Seen]:
         """All that are to be here, with how they are."""
         orders = await asyncio.to_thread(self._orders)
-        return [Seen(order=order, problem=problem) for order, problem in zip(
-            orders, await asyncio.gather(*(self._problem(order) for order in orders)), strict=True
-        )]  # fmt: skip
+        problems = await asyncio.gather(*(self._problem(order, self._layout.target(order)) for order in orders))
+        return [Seen(order=order, problem=problem) for order, problem in zip(orders, problems, strict=True)]
 
     async def clean(self) -> None:
-        """Take away what a mounter that was killed has left: mounts that nobody serves."""
-        for order in await asyncio.to_thread(self._orders):
-            if self._process(order.mount_id) is None:
-                await self._detach(self._layout.target(order))
+        """Take away what a mounter that was killed has left: mounts that nobody serves, known or not."""
+        served = {self._layout.target(order) for order in self._orders() if self._process(order.mount_id)}
+        for target in _mounted_below(self._layout.root):
+            if target not in served:
+                await self._detach(target)
 
     async def end(self) -> None:
         """Have nobody serve them for now. Asked to mount them again, what they have not sent goes on."""
         for order in await asyncio.to_thread(self._orders):
-            await self._end(order, self._layout.target(order))
+            with suppress(BackendFailure):
+                await self._end(order)
 
     async def _serve(self, order: MountOrder, target: Path) -> None:
         process = await asyncio.to_thread(self._start, order, target)
@@ -111,45 +122,47 @@ class Mounts:
         settled = await until(is_settled, UP_SECONDS, PAUSE)
         problem = await self._problem(order, target)
         if problem or not settled:
-            await self._end(order, target)
+            await self._end(order)
             raise BackendFailure(
                 f"{order.bucket}/{order.prefix} could not be mounted: {problem or 'it takes too long'}"
             )
 
     def _start(self, order: MountOrder, target: Path) -> Process:
-        folder, cache = self._folder(order.mount_id), self._layout.cache / order.mount_id
-        target.mkdir(parents=True, exist_ok=True)
+        folder, cache = self._folder(order.mount_id), self._cache(order.mount_id)
+        _make_empty(target)
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         owner, for_others = self._layout.owner, self._layout.for_others
         command = rclone.command(order, target, folder, cache, owner, for_others=for_others)
+        environment = rclone.environment(folder, os.environ)
         try:
-            started = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=rclone.environment(folder, os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            with (folder / rclone.LOG).open("ab") as log:
+                started = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise BackendFailure(f"rclone cannot be run: {error.strerror}.") from error
         process = identify(started.pid) or Process(started.pid, 0)
         write_atomically(folder / _PROCESS, json.dumps([process.pid, process.started]).encode(), lasting=False)
         return process
 
-    async def _problem(self, order: MountOrder, target: Path | None = None) -> str:
+    async def _problem(self, order: MountOrder, target: Path) -> str:
         """What is wrong with a mount; empty where it works."""
-        target = target or self._layout.target(order)
         if self._process(order.mount_id) is None:
             return rclone.last_words(self._folder(order.mount_id)) or "rclone has ended"
         if not _is_mount(target):
             return rclone.last_words(self._folder(order.mount_id)) or "it is not there any more"
         return "" if await _answers(target) else "it does not answer"
 
-    async def _end(self, order: MountOrder, target: Path) -> None:
-        """Take a mount from its place, and its process too; what is open there breaks off."""
-        await self._detach(target)
+    async def _end(self, order: MountOrder) -> None:
+        """Take a mount from wherever it is, and its process too; what is open there breaks off."""
+        await self._detach(self._layout.target(order))
+        await self._detach(self._folder(order.mount_id) / _REST)
         if process := self._process(order.mount_id):
             await gone([process], GRACE_SECONDS)
             await end(lambda: {process} if alive(process) else set(), GRACE_SECONDS)
@@ -163,21 +176,23 @@ class Mounts:
         if not await until(is_detached, GRACE_SECONDS, PAUSE):
             raise BackendFailure(f"{target} cannot be unmounted now. It is tried again.")
 
+    def _is_sending(self, order: MountOrder) -> bool:
+        """Whether what waits is being sent, for nobody, since an earlier question."""
+        served = _is_mount(self._folder(order.mount_id) / _REST) and not _is_mount(self._layout.target(order))
+        return served and self._process(order.mount_id) is not None
+
     async def _send_rest(self, order: MountOrder) -> None:
         """rclone sends what waits in a cache when it serves it again: for nobody, at a place of our own."""
-        cache = self._layout.cache / order.mount_id
-        if not await asyncio.to_thread(rclone.waiting, cache):
-            return
-        rest = self._folder(order.mount_id) / _REST
-        await self._serve(order, rest)
+        if not (self._folder(order.mount_id) / rclone.KEYS).exists():
+            raise BackendFailure(f"Files are still to be sent to {order.bucket}, and keys for it are waited for.")
+        if not self._is_sending(order):
+            await self._serve(order, self._folder(order.mount_id) / _REST)
 
         async def is_sent() -> bool:
-            return not await asyncio.to_thread(rclone.waiting, cache)
+            return not await asyncio.to_thread(self._waiting, order.mount_id)
 
-        sent = await until(is_sent, SEND_SECONDS, 0.2)
-        await self._end(order, rest)
-        if not sent:
-            left = await asyncio.to_thread(rclone.waiting, cache)
+        if not await until(is_sent, SEND_SECONDS, 0.2):
+            left = await asyncio.to_thread(self._waiting, order.mount_id)
             why = rclone.last_words(self._folder(order.mount_id))
             raise BackendFailure(f"{left} files are still to be sent to {order.bucket}. {why}".strip())
 
@@ -186,12 +201,25 @@ class Mounts:
         texts = {**rclone.files(place, folder), _ORDER: order.model_dump_json()}
         await asyncio.to_thread(_write_all, folder, texts)
 
-    def _forget(self, mount_id: str, target: Path) -> None:
-        """The folder of the instance stays: a pod may have it."""
+    def _forget(self, order: MountOrder) -> None:
+        """Nothing here goes into folders: one in which a bucket is mounted would be emptied.
+
+        The folder of the instance stays, for a pod may have it.
+        """
         with suppress(OSError):
-            target.rmdir()
-        shutil.rmtree(self._layout.cache / mount_id, ignore_errors=True)
-        shutil.rmtree(self._folder(mount_id), ignore_errors=True)
+            self._layout.target(order).rmdir()
+        shutil.rmtree(self._cache(order.mount_id), ignore_errors=True)
+        folder = self._folder(order.mount_id)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            path.rmdir() if path.is_dir() else path.unlink()
+        with suppress(FileNotFoundError):
+            folder.rmdir()
+
+    def _is_known(self, mount_id: str) -> bool:
+        return (self._folder(mount_id) / _ORDER).exists() or self._waiting(mount_id) > 0
+
+    def _waiting(self, mount_id: str) -> int:
+        return rclone.waiting(self._cache(mount_id))
 
     def _orders(self) -> list[MountOrder]:
         names = sorted(path.parent.name for path in self._layout.run.glob(f"*/{_ORDER}"))
@@ -213,6 +241,9 @@ class Mounts:
     def _folder(self, mount_id: str) -> Path:
         return self._layout.run / mount_id
 
+    def _cache(self, mount_id: str) -> Path:
+        return self._layout.cache / mount_id
+
 
 def missing() -> str:
     """What this machine lacks for mounts, in words; empty where it has all."""
@@ -225,17 +256,43 @@ def missing() -> str:
     return ""
 
 
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackendFailure(f"The mount is not there now: {error.strerror or error}. It is tried again.") from error
+
+
 def _write_all(folder: Path, texts: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, text in texts.items():
         write_atomically(folder / name, text.encode(), 0o600, lasting=False)
 
 
-def _is_mount(target: Path) -> bool:
+def _make_empty(target: Path) -> None:
+    """A folder to mount over. What somebody writes there while nothing is mounted would be hidden, and sent by nobody:
+    it is kept from people where we are root, and said by a BackendFailure where there is something."""
+    target.mkdir(parents=True, exist_ok=True)
+    if os.listdir(target):
+        raise BackendFailure(f"There are files in {target}, which a mount would hide. Move them away.")
+    if os.geteuid() == 0:  # of others fusermount3 wants that they can write to it
+        target.chmod(0o555)
+
+
+def _mount_points() -> Iterator[Path]:
     """Asks no file system, as one that hangs would not answer."""
-    wanted = str(target).replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012")
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    return any(line.split()[1] == wanted for line in lines)
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        escaped = line.split()[1]
+        yield Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), escaped))
+
+
+def _is_mount(target: Path) -> bool:
+    return target in _mount_points()
+
+
+def _mounted_below(root: Path) -> list[Path]:
+    return [point for point in _mount_points() if root in point.parents]
 
 
 def _detaching(target: Path) -> list[str]:

@@ -80,6 +80,7 @@ def command(order: MountOrder, target: Path, folder: Path, cache: Path, owner: i
         "--log-file": folder / LOG,
         "--log-level": "ERROR",
         "--log-file-max-size": "1Mi",
+        "--log-file-max-backups": 1,
         "--uid": owner,
         "--gid": owner,
         "--umask": "022",

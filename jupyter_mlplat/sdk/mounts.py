@@ -31,7 +31,7 @@ class Mounts:
         """The mount of that name, path or id."""
         found = [mount for mount in self.list(instance_id).mounts if text in (mount.name, mount.path, mount.id)]
         if not found:
-            raise NotFound(f"Nothing is mounted at {text!r}. `mlplat instance mounts NAME` shows what is.")
+            raise NotFound(f"Nothing is mounted at {text!r}. `mlplat mount list NAME` shows what is.")
         return found[0]
 
     def remove(self, instance_id: str, mount_id: str) -> Mount:

@@ -69,6 +69,9 @@ class StorageAccess:
     async def credentials_at(self, actor: Actor, endpoint: str, folder: ObjectUrl, label: str) -> Credentials:
         """Keys for a folder at that endpoint. Temporary ones are good for that folder alone, and soon end."""
         require(actor, "storage:use", owner=actor.user)
+        row = await self.endpoints.row(actor, endpoint)
+        if (row.buckets and folder.bucket not in row.buckets) or not folder.key.startswith(row.prefix):
+            raise NotAllowed(f"{endpoint} is not for {folder} any more.")
         return await self._given(actor, endpoint, only=folder.bucket, below=folder.key, purpose=f" for {label}")
 
     async def _given(

@@ -176,6 +176,7 @@ reference = "{images.python}"
         "mounts": {
             "enabled": True,
             "folder": f"/var/lib/mlplat-mounts/{prefix}",
+            "cacheFolder": f"/var/cache/mlplat-mounts/{prefix}",
             "resources": little,
             "tolerations": [],
         },
@@ -209,7 +210,8 @@ def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Releas
             kubectl.remove_namespace(release.users)
             release.helm("uninstall", NAME, "--ignore-not-found", "--wait")
             # the nodes of a test cluster may be this machine: what is still mounted there is left alone
-            subprocess.run(["find", given["mounts"]["folder"], "-xdev", "-depth", "-type", "d", "-empty", "-delete"])
+            folders = [given["mounts"]["folder"], given["mounts"]["cacheFolder"]]
+            subprocess.run(["find", *folders, "-xdev", "-depth", "-type", "d", "-empty", "-delete"])
 
 
 def _install(release: Release) -> None:

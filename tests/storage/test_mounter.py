@@ -78,7 +78,7 @@ def test_a_folder_of_a_bucket_is_seen_as_files(layout: Layout, order: MountOrder
     (folder / "new").mkdir()
     (folder / "new/c").write_bytes(b"x" * 3_000_000)
     (folder / "a.txt").unlink()
-    run(Mounts(layout).unmount("m-1"))
+    run(Mounts(layout).unmount(order))
     assert store.head(ObjectUrl(order.bucket, "data/new/c")).size == 3_000_000
     assert not store.is_object(ObjectUrl(order.bucket, "data/a.txt"))
     assert store.read(ObjectUrl(order.bucket, "outside")) == b"three"
@@ -139,14 +139,15 @@ def test_what_was_not_sent_is_sent_later(
     here = Mounts(layout)
     run(here.mount(order, place))
     (layout.target(order) / "late.txt").write_text("late")
+    time.sleep(0.3)  # it is in the cache for certain, and not sent for another 0.7 s
     os.kill(pid(layout), signal.SIGKILL)
     away = replace_keys(place, access_key="nobody")
-    run(here.renew("m-1", away))
+    run(here.renew(order, away))
     with pytest.raises(BackendFailure, match="1 files are still to be sent"):
-        run(here.unmount("m-1"))
+        run(here.unmount(order))
     assert not store.is_object(ObjectUrl(order.bucket, "data/late.txt"))
-    run(here.renew("m-1", place))
-    run(here.unmount("m-1"))
+    run(here.renew(order, place))
+    run(here.unmount(order))
     assert store.read(ObjectUrl(order.bucket, "data/late.txt")) == b"late"
 
 
@@ -155,7 +156,7 @@ def test_new_keys_are_taken_when_the_old_ones_end(
 ) -> None:
     here = Mounts(layout)
     run(here.mount(order, replace_keys(place, expires_at=datetime.now(UTC) + timedelta(seconds=3))))
-    run(here.renew("m-1", replace_keys(place, access_key="nobody")))
+    run(here.renew(order, replace_keys(place, access_key="nobody")))
     time.sleep(3.5)
     with pytest.raises(OSError, match="Input/output error"):
         os.listdir(layout.target(order) / "deep")
@@ -184,6 +185,52 @@ def test_after_a_mounter_that_was_killed_nothing_dead_is_left(layout: Layout, or
     time.sleep(0.2)
     run(Mounts(layout).clean())
     assert os.listdir(layout.target(order)) == []
+
+
+def test_what_waits_is_sent_by_a_mounter_that_knows_nothing_else(
+    layout: Layout, order: MountOrder, place: Place, store: S3Store
+) -> None:
+    """Its pod was replaced: settings and keys are gone, the cache is the node's."""
+    here = Mounts(layout)
+    run(here.mount(order, place))
+    (layout.target(order) / "late.txt").write_text("late")
+    time.sleep(0.3)  # it is in the cache for certain, and not sent for another 0.7 s
+    os.kill(pid(layout), signal.SIGKILL)
+    time.sleep(0.2)
+    for path in (layout.run / "m-1").iterdir():
+        path.unlink()
+    fresh = Mounts(layout)
+    run(fresh.clean())
+    assert os.listdir(layout.target(order)) == [], "nothing dead is left, known or not"
+    with pytest.raises(BackendFailure, match="keys for it are waited for"):
+        run(fresh.unmount(order))
+    run(fresh.renew(order, place))
+    run(fresh.unmount(order))
+    assert store.read(ObjectUrl(order.bucket, "data/late.txt")) == b"late"
+    run(fresh.renew(order, place))
+    assert not (layout.run / "m-1").exists(), "of a mount that is gone no keys are kept"
+
+
+def test_a_mount_hides_no_files(layout: Layout, order: MountOrder, place: Place) -> None:
+    layout.target(order).mkdir(parents=True)
+    (layout.target(order) / "mine").write_text("x")
+    with pytest.raises(BackendFailure, match="which a mount would hide"):
+        run(Mounts(layout).mount(order, place))
+    assert (layout.target(order) / "mine").read_text() == "x"
+
+
+def test_a_bucket_is_not_emptied_by_what_cleans_up(
+    layout: Layout, order: MountOrder, place: Place, store: S3Store
+) -> None:
+    """Somebody's rclone serves the bucket in the mount's private folder, and nothing knows of its process."""
+    here = Mounts(layout)
+    run(here.mount(order, place))
+    (layout.run / "m-1/rest").mkdir()
+    run(here._serve(order, layout.run / "m-1/rest"))
+    (layout.run / "m-1/process.json").unlink()
+    run(here.unmount(order))
+    assert store.read(ObjectUrl(order.bucket, "data/a.txt")) == b"one"
+    assert not (layout.run / "m-1").exists()
 
 
 def replace_keys(place: Place, **changes: object) -> Place:

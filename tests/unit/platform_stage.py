@@ -119,7 +119,7 @@ class Stage:
         self.images = ImageService(self.database, images, self.flavors, self.groups, self.settings)
         self.jobs = JobService(self.database, jobs, self.flavors, self.storage, self.access, self.settings, self.groups)
         self.mounts = MountService(self.database, mounts, self.access)
-        self.mount_work = MountReconciler(self.database, self.broker, mounts, MountKeys(self.access), self.flavors)
+        self.mount_work = MountReconciler(self.database, self.broker, mounts, MountKeys(self.access))
         self.instance_work = InstanceReconciler(self.database, self.broker, backend, images, self.flavors)
         self.image_work = ImageReconciler(self.database, self.broker, images, backend, self.flavors, self.settings)
         self.job_work = JobReconciler(

@@ -34,7 +34,7 @@ def in_templates() -> set[str]:
 def in_states() -> set[str]:
     tables = (
         states.INSTANCE_STATES, states.IMAGE_STATES, states.REGISTERED_STATES, states.JOB_STATES, states.STEP_STATES,
-        states.ENDPOINT_STATES, states.MOUNT_STATES,
+        states.ENDPOINT_STATES, states.MOUNT_STATES, states.BUILT_STATES,
     )  # fmt: skip
     words = {state.word for table in tables for state in table.values()}
     return words | set(states.STEP_WORDS.values())

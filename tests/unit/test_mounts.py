@@ -27,6 +27,7 @@ from jupyter_mlplat.errors import (
     QuotaExceeded,
 )
 from jupyter_mlplat.instances.models import Instance
+from jupyter_mlplat.mounter.models import MountOrder
 from jupyter_mlplat.mounts import reconcile
 from jupyter_mlplat.mounts.models import Mount, MountCreate, MountStatus
 from jupyter_mlplat.mounts.service import MOST
@@ -71,6 +72,13 @@ async def lab(stage: Stage, address: str, **fields: object) -> Lab:
     wanted = {"name": "minio", "address": address, "access_key": "alice", "secret_key": "hush-hush", "keys": "own"}
     await stage.endpoints.add(ALICE, EndpointAdd.model_validate(wanted | fields))
     return Lab(stage, await stage.running_instance())
+
+
+def order_of(mount: Mount) -> MountOrder:
+    return MountOrder(
+        mount_id=mount.id, instance_id=mount.instance_id, name=mount.name, bucket=BUCKET, prefix="data/",
+        read_only=mount.read_only,
+    )  # fmt: skip
 
 
 async def test_a_folder_is_mounted_and_unmounted(stages: Opened, s3: str) -> None:
@@ -227,6 +235,8 @@ async def test_what_an_instance_cannot_have_is_said_once(stages: Opened, s3: str
     made = await here.mounted()
     assert made.status == MountStatus.MOUNT_FAILED
     assert made.message.endswith("Stop it and start it again.")
+    for _ in range(3):
+        await here.stage.mount_work.reconcile(made.id)
     assert (await here.stage.happened(here.instance.id)).count("StorageFailed") == 1
 
 
@@ -235,11 +245,11 @@ async def test_one_that_has_died_is_said_and_mounted_anew(
 ) -> None:
     here = await lab(stages(), s3)
     made = await here.mounted()
-    here.stage.world.mounts[made.id] = "rclone has ended"
+    here.stage.world.mounts[order_of(made)] = "rclone has ended"
     here.stage.boot()
     await here.stage.settle()
     assert await here.now() == [("data", MountStatus.MOUNTED, "")]
-    assert here.stage.world.mounts == {made.id: ""}
+    assert here.stage.world.mounts == {order_of(made): ""}
     assert "StorageLost" in await here.stage.happened(here.instance.id)
 
 
@@ -278,6 +288,47 @@ async def test_keys_that_cannot_be_renewed_are_said(stages: Opened, s3: str) -> 
     assert status == MountStatus.MOUNTED and message.startswith("No new keys: The endpoint minio gives no keys")
 
 
+async def test_an_endpoint_that_is_narrowed_gives_no_more_keys(stages: Opened, s3: str) -> None:
+    here = await lab(stages(), s3)
+    await here.mounted()
+    await here.stage.endpoints.change(ALICE, "minio", EndpointChange.model_validate({"prefix": "other/"}))
+    here.stage.boot()
+    await here.stage.mount_work.reconcile(reconcile.LOOK)
+    ((_, _, message),) = await here.now()
+    assert f"minio is not for obs://{BUCKET}/data/ any more" in message
+
+
+async def test_what_has_something_to_send_gets_keys_too(stages: Opened, s3: str) -> None:
+    here = await lab(stages(mounts_are=SendingTakesLong), s3)
+    made = await here.mounted()
+    here.stage.boot()
+    here.stage.world.mount_keys.clear()
+    await here.stage.mounts.remove(ALICE, here.instance.id, made.id)
+    with pytest.raises(BackendFailure):
+        await here.stage.settle()
+    assert made.id in here.stage.world.mount_keys
+
+
+async def test_one_that_cannot_be_taken_away_keeps_no_other_from_being_looked_after(stages: Opened, s3: str) -> None:
+    here = await lab(stages(mounts_are=SendingTakesLong), s3)
+    made = await here.mounted()
+    old = order_of(made).model_copy(update={"mount_id": "m-old"})
+    here.stage.world.mounts |= {old: "", order_of(made): "rclone has ended"}
+    await here.stage.mount_work.reconcile(reconcile.LOOK)
+    assert (await here.now())[0][1] == MountStatus.MOUNTING and old in here.stage.world.mounts
+
+
+async def test_where_mounts_are_switched_off_they_can_be_removed(stages: Opened, s3: str) -> None:
+    here = await lab(stages(), s3)
+    made = await here.mounted()
+    here.stage.mounts_are = NothingCanBeMounted
+    here.stage.boot()
+    await here.stage.mounts.remove(ALICE, here.instance.id, made.id)
+    await here.stage.settle()
+    assert await here.now() == []
+    await here.stage.endpoints.remove(ALICE, "minio")
+
+
 async def test_what_is_still_to_be_sent_is_waited_for(stages: Opened, s3: str) -> None:
     here = await lab(stages(mounts_are=SendingTakesLong), s3)
     made = await here.mounted()
@@ -292,9 +343,9 @@ async def test_what_is_still_to_be_sent_is_waited_for(stages: Opened, s3: str) -
 async def test_what_nobody_knows_of_is_taken_away(stages: Opened, s3: str) -> None:
     here = await lab(stages(), s3)
     made = await here.mounted()
-    here.stage.world.mounts["m-old"] = ""
+    here.stage.world.mounts[order_of(made).model_copy(update={"mount_id": "m-old"})] = ""
     await here.stage.mount_work.reconcile(reconcile.LOOK)
-    assert here.stage.world.mounts == {made.id: ""}
+    assert here.stage.world.mounts == {order_of(made): ""}
 
 
 async def test_killed_at_any_point_it_comes_to_the_same(stages: Opened, s3: str) -> None:

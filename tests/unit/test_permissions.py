@@ -15,9 +15,11 @@ FOR_ADMINISTRATORS = {"advisory:replace"}
 OWNERS_ONLY = {"instance:create", "instance:update", "instance:start", "storage:manage"}
 NOT_FROM_AN_INSTANCE = OWNERS_ONLY | {"instance:delete", "image:delete", "image:update", "audit:read"}
 NOT_FROM_AN_INSTANCE |= {"ssh:manage", "ssh:connect", "image:register"} | FOR_ADMINISTRATORS
-ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save", "instance:report", "ssh:cut", "ssh:serve"}
+ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save", "instance:mount"}
+ONLY_ITSELF |= {"instance:report", "ssh:cut", "ssh:serve"}
 NOT_FOR_ADMINISTRATORS = {
     "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "instance:report",
+    "instance:mount",
     "image:use", "image:register",
     "bundle:create", "bundle:read", "job:create", "storage:read", "storage:write",
     "storage:use", "storage:manage",

@@ -18,9 +18,9 @@ from jupyter_mlplat.backends.kubernetes.client import Cluster, Json
 from jupyter_mlplat.backends.kubernetes.pod import DATA, DATA_VOLUME
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.backends.kubernetes.watch import World
-from jupyter_mlplat.backends.mounting import MountBackend, MountSeen, MountSpec
+from jupyter_mlplat.backends.mounting import MountBackend, MountSpec, MountsSeen
 from jupyter_mlplat.core.processes import until
-from jupyter_mlplat.errors import BackendFailure, Conflict
+from jupyter_mlplat.errors import BackendFailure, Conflict, MlplatError
 from jupyter_mlplat.mounter.models import (
     MOUNT_PATH,
     PROOF,
@@ -29,7 +29,7 @@ from jupyter_mlplat.mounter.models import (
     UNMOUNT_PATH,
     AllSeen,
     Asked,
-    Given,
+    MountOrder,
     Place,
     Seen,
 )
@@ -57,49 +57,54 @@ class KubernetesMounts(MountBackend):
         return f"{DATA}/{name}"
 
     async def mount(self, spec: MountSpec, place: Place) -> None:
-        await self._world.synced()
-        pod = self._world.pod(names.pod_name(spec.instance.instance_id))
-        if pod is None or not (node := pod["spec"].get("nodeName")):
+        pod = await self._pod(spec.order)
+        if pod is None or not (node := _node(pod)):
             raise BackendFailure("The instance has no pod yet. It is tried again.")
         if all(volume["name"] != DATA_VOLUME for volume in pod["spec"]["volumes"]):
-            raise Conflict(f"{spec.instance.name} was started before there were mounts. Stop it and start it again.")
+            raise Conflict(f"{spec.instance} was started before there were mounts. Stop it and start it again.")
         await self._ask_on(node, MOUNT_PATH, Asked(order=spec.order, place=place))
 
     async def renew(self, spec: MountSpec, place: Place) -> None:
         await self._ask_all(RENEW_PATH, Asked(order=spec.order, place=place))
 
     async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
+        """At the node of the pod, whose mounter has to answer; and wherever else the instance may have been before."""
         if ending:
-            await self._ended(spec.instance.instance_id)
-        await self.drop(spec.order.mount_id)
+            await self._ended(spec.order.instance_id)
+        pod = await self._pod(spec.order)
+        if pod is not None and (node := _node(pod)):
+            await self._ask_on(node, UNMOUNT_PATH, spec.order)
+        await self._ask_all(UNMOUNT_PATH, spec.order)
 
-    async def drop(self, mount_id: str) -> None:
-        """On all nodes: an instance may have moved. A node that does not answer is cleaned up when it is seen again."""
-        await self._ask_all(UNMOUNT_PATH, Given(mount_id=mount_id))
-
-    async def seen(self) -> list[MountSeen]:
+    async def seen(self) -> MountsSeen:
         """Those that are where their instance's pod is; what another node still has is taken away."""
-        answers = await self._answers(SEEN_PATH, Given(mount_id="all"))
+        answers = await self._answers(SEEN_PATH, AllSeen(mounts=()))
         await self._world.synced()
-        here, elsewhere = list[MountSeen](), list[tuple[str, str]]()
+        here, elsewhere = list[tuple[MountOrder, str]](), list[tuple[str, MountOrder]]()
         for node, answer in answers.items():
             for each in _mounts(answer):
-                if self._is_at(each.order.instance_id, node):
-                    here.append(MountSeen(each.order.mount_id, each.problem))
+                if self._is_elsewhere(each.order, node):
+                    elsewhere.append((node, each.order))
                 else:
-                    elsewhere.append((node, each.order.mount_id))
-        found = await asyncio.gather(
-            *(self._ask_on(node, UNMOUNT_PATH, Given(mount_id=mount_id)) for node, mount_id in elsewhere),
-            return_exceptions=True,
-        )
-        for (node, mount_id), answer in zip(elsewhere, found, strict=True):
-            if isinstance(answer, BaseException):
-                log.warning("mount %s on %s, where its instance no longer is: %s", mount_id, node, answer)
-        return here
+                    here.append((each.order, each.problem))
+        await asyncio.gather(*(self._take_from(node, order) for node, order in elsewhere))
+        silent = any(isinstance(answer, BaseException) for answer in answers.values())
+        return MountsSeen(tuple(here), whole=not silent)
 
-    def _is_at(self, instance_id: str, node: str) -> bool:
-        pod = self._world.pod(names.pod_name(instance_id))
-        return pod is not None and pod["spec"].get("nodeName") == node
+    def _is_elsewhere(self, order: MountOrder, node: str) -> bool:
+        """Whether its instance runs, but not on that node."""
+        pod = self._world.pod(names.pod_name(order.instance_id))
+        return pod is not None and _node(pod) not in ("", node)
+
+    async def _take_from(self, node: str, order: MountOrder) -> None:
+        try:
+            await self._ask_on(node, UNMOUNT_PATH, order)
+        except MlplatError as error:
+            log.warning("mount %s on %s, where its instance no longer is: %s", order.mount_id, node, error)
+
+    async def _pod(self, order: MountOrder) -> Json | None:
+        await self._world.synced()
+        return self._world.pod(names.pod_name(order.instance_id))
 
     async def _ended(self, instance_id: str) -> None:
         """Wait until the processes of a pod that is to end have done so."""
@@ -155,6 +160,10 @@ def _mounts(answer: Json | BaseException) -> Sequence[Seen]:
         return () if isinstance(answer, BaseException) else AllSeen.model_validate(answer).mounts
     except ValidationError:
         return ()
+
+
+def _node(pod: Json) -> str:
+    return str(pod["spec"].get("nodeName") or "")
 
 
 def _is_running(pod: Json) -> bool:

@@ -28,6 +28,7 @@ WORK = f"{HOME}/work"
 STATE = f"{WORK}/.mlplat"
 """Where Lab keeps layouts, settings and history: on the claim, so that they are there after a restart."""
 
+NODE_NAME = "MLPLAT_NODE_NAME"
 DATA, DATA_VOLUME = "/data", "data"
 """Where mounts appear: those of this instance alone, from the folder of its id on the node."""
 
@@ -125,7 +126,7 @@ def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -
         "command": COMMAND,
         "workingDir": WORK,
         "ports": [{"name": PORT_NAME, "containerPort": PORT}],
-        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "env": [*({"name": name, "value": value} for name, value in sorted(variables.items())), *_node_name(settings)],
         "resources": resources.requirements(spec.flavor, settings),
         "resizePolicy": [
             {"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")
@@ -140,10 +141,16 @@ def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -
     }  # fmt: skip
 
 
+def _node_name(settings: KubernetesSettings) -> list[Json]:
+    """The variable in the path of what is mounted: nodes may share the file system in which that lies."""
+    known = {"name": NODE_NAME, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    return [known] if settings.mounts_claim else []
+
+
 def _data_mounts(spec: InstanceSpec, settings: KubernetesSettings) -> list[Json]:
     """What is mounted on the node while the pod runs appears in it too; nothing of the pod's appears on the node."""
-    folder = names.checked(spec.instance_id)
-    shown = {"name": DATA_VOLUME, "mountPath": DATA, "subPath": folder, "mountPropagation": "HostToContainer"}
+    folder = f"$({NODE_NAME})/{names.checked(spec.instance_id)}"
+    shown = {"name": DATA_VOLUME, "mountPath": DATA, "subPathExpr": folder, "mountPropagation": "HostToContainer"}
     return [shown] if settings.mounts_claim else []
 
 

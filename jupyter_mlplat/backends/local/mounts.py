@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from jupyter_mlplat.backends.mounting import MountBackend, MountSeen, MountSpec
+from jupyter_mlplat.backends.mounting import MountBackend, MountSpec, MountsSeen
 from jupyter_mlplat.core.processes import of_instance, until
 from jupyter_mlplat.mounter.models import Place
 from jupyter_mlplat.mounter.mounts import Layout, Mounts, missing
@@ -36,12 +36,15 @@ class LocalMounts(MountBackend):
         await self._mounts.mount(spec.order, place)
 
     async def renew(self, spec: MountSpec, place: Place) -> None:
-        await self._mounts.renew(spec.order.mount_id, place)
+        await self._mounts.renew(spec.order, place)
 
     async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
         if ending:
-            await self._ended(spec.instance.instance_id)
-        await self._mounts.unmount(spec.order.mount_id)
+            await self._ended(spec.order.instance_id)
+        await self._mounts.unmount(spec.order)
+
+    async def seen(self) -> MountsSeen:
+        return MountsSeen(tuple((each.order, each.problem) for each in await self._mounts.seen()))
 
     async def _ended(self, instance_id: str) -> None:
         """Wait until the processes of an instance that is to end have done so."""
@@ -50,9 +53,3 @@ class LocalMounts(MountBackend):
             return not await asyncio.to_thread(of_instance, instance_id)
 
         await until(has_ended, ENDING_SECONDS, 0.2)
-
-    async def drop(self, mount_id: str) -> None:
-        await self._mounts.unmount(mount_id)
-
-    async def seen(self) -> list[MountSeen]:
-        return [MountSeen(each.order.mount_id, each.problem) for each in await self._mounts.seen()]

@@ -1,7 +1,7 @@
 """Mounts that are only told of."""
 
 from jupyter_mlplat.backends.memory.world import World
-from jupyter_mlplat.backends.mounting import MountBackend, MountSeen, MountSpec
+from jupyter_mlplat.backends.mounting import MountBackend, MountSpec, MountsSeen
 from jupyter_mlplat.errors import BackendFailure, Conflict
 from jupyter_mlplat.mounter.models import Place
 
@@ -18,7 +18,7 @@ class MemoryMounts(MountBackend):
 
     async def mount(self, spec: MountSpec, place: Place) -> None:
         await self.world.reach(f"mounting {spec.order.name}")
-        self.world.mounts[spec.order.mount_id] = ""
+        self.world.mounts[spec.order] = ""
         await self.renew(spec, place)
 
     async def renew(self, spec: MountSpec, place: Place) -> None:
@@ -26,13 +26,10 @@ class MemoryMounts(MountBackend):
 
     async def unmount(self, spec: MountSpec, *, ending: bool) -> None:
         await self.world.reach(f"unmounting {spec.order.name}")
-        await self.drop(spec.order.mount_id)
+        self.world.mounts.pop(spec.order, None)
 
-    async def drop(self, mount_id: str) -> None:
-        self.world.mounts.pop(mount_id, None)
-
-    async def seen(self) -> list[MountSeen]:
-        return [MountSeen(mount_id, problem) for mount_id, problem in self.world.mounts.items()]
+    async def seen(self) -> MountsSeen:
+        return MountsSeen(tuple(self.world.mounts.items()))
 
 
 class NothingCanBeMounted(MemoryMounts):
@@ -52,7 +49,7 @@ class MounterIsAwayOnce(MemoryMounts):
 
 class MountIsRefused(MemoryMounts):
     async def mount(self, spec: MountSpec, place: Place) -> None:
-        raise Conflict(f"{spec.instance.name} was started before there were mounts. Stop it and start it again.")
+        raise Conflict(f"{spec.instance} was started before there were mounts. Stop it and start it again.")
 
 
 class SendingTakesLong(MemoryMounts):

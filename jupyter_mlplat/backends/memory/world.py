@@ -12,7 +12,7 @@ from jupyter_mlplat.backends.base import (
 )
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.images.models import Package
-from jupyter_mlplat.mounter.models import Place
+from jupyter_mlplat.mounter.models import MountOrder, Place
 
 
 @dataclass(eq=False)
@@ -57,7 +57,7 @@ class World:
     build_logs: dict[str, list[str]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
-    mounts: dict[str, str] = field(default_factory=dict)
+    mounts: dict[MountOrder, str] = field(default_factory=dict)
     """What is wrong with each mount that is there; empty where it works."""
     mount_keys: dict[str, Place] = field(default_factory=dict)
     ends: dict[str, JobState] = field(default_factory=dict)
