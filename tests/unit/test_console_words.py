@@ -33,7 +33,8 @@ def in_templates() -> set[str]:
 
 def in_states() -> set[str]:
     tables = (
-        states.INSTANCE_STATES, states.IMAGE_STATES, states.REGISTERED_STATES, states.BUILT_STATES, states.JOB_STATES, states.STEP_STATES,
+        states.INSTANCE_STATES, states.IMAGE_STATES, states.REGISTERED_STATES, states.BUILT_STATES,
+        states.JOB_STATES, states.STEP_STATES,
         states.ENDPOINT_STATES,
     )  # fmt: skip
     words = {state.word for table in tables for state in table.values()}

@@ -18,7 +18,7 @@ NOT_FROM_AN_INSTANCE |= {"ssh:manage", "ssh:connect", "image:register"} | FOR_AD
 ONLY_ITSELF = {"instance:stop", "instance:switch", "instance:save", "instance:report", "ssh:cut", "ssh:serve"}
 NOT_FOR_ADMINISTRATORS = {
     "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "instance:report",
-    "image:use", "image:register",
+    "image:use", "image:register", "image:build",
     "bundle:create", "bundle:read", "job:create", "storage:read", "storage:write",
     "storage:use", "storage:manage",
     "ssh:manage", "ssh:read", "ssh:connect", "ssh:serve",
