@@ -20,7 +20,7 @@ ONLY_ITSELF |= {"instance:report", "ssh:cut", "ssh:serve"}
 NOT_FOR_ADMINISTRATORS = {
     "instance:create", "instance:update", "instance:start", "instance:switch", "instance:save", "instance:report",
     "instance:mount",
-    "image:use", "image:register",
+    "image:use", "image:register", "image:build",
     "bundle:create", "bundle:read", "job:create", "storage:read", "storage:write",
     "storage:use", "storage:manage",
     "ssh:manage", "ssh:read", "ssh:connect", "ssh:serve",
