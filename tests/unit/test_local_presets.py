@@ -118,8 +118,11 @@ def test_the_catalogue_that_comes_with_the_package_is_sound():
         TypeAdapter(ImageTag).validate_python(preset.tag)
         assert "pip" in preset.requirements.read_text().split()
     assert [preset.name for preset in presets.of_this_machine(catalog)] == [
-        "python", "pytorch", "pytorch", "tensorflow", "mindspore",
-    ]  # fmt: skip
+        "python",
+        "pytorch",
+        "tensorflow",
+        "mindspore",
+    ]
     assert len({preset.ref for preset in catalog}) == len({preset.key for preset in catalog}) == len(catalog)
     assert {preset.key for preset in catalog if preset.on_request} == {
         "pytorch-cuda", "mindspore-ascend", "conda-only",
