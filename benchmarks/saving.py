@@ -40,10 +40,10 @@ async def save(folder: Path, rounds: int) -> Figure:
     registry = os.environ["MLPLAT_REGISTRY"]
     folder.mkdir()
     ours, theirs = [], []
-    with namespace() as name, _pod(name, users_image()) as instance:
-        async with _images(folder, name, registry) as images:
+    with namespace() as name, saving_pod(name, users_image()) as instance:
+        async with images_of(folder, name, registry) as images:
             for number in range(rounds):
-                await asyncio.to_thread(_change, name)
+                await asyncio.to_thread(change, name)
                 ours.append(await _save(images, instance, number))
                 theirs.append(await asyncio.to_thread(_commit_and_push, name, registry, number))
     what = f"save image, {BYTES // 10**6} MB in {FILES} files changed"
@@ -51,7 +51,7 @@ async def save(folder: Path, rounds: int) -> Figure:
 
 
 @contextmanager
-def _pod(place: str, image: str) -> Iterator[InstanceSpec]:
+def saving_pod(place: str, image: str) -> Iterator[InstanceSpec]:
     """A pod of the namespace that only sleeps, as an instance."""
     container = {"name": "notebook", "image": image, "command": ["sleep", "infinity"]}
     pod: Json = {
@@ -67,7 +67,7 @@ def _pod(place: str, image: str) -> Iterator[InstanceSpec]:
 
 
 @asynccontextmanager
-async def _images(folder: Path, place: str, registry: str) -> AsyncIterator[KubernetesImages]:
+async def images_of(folder: Path, place: str, registry: str) -> AsyncIterator[KubernetesImages]:
     """The back end with an agent beside it."""
     secret, port = secrets.token_hex(16), free_port()
     settings = KubernetesSettings(
@@ -118,7 +118,7 @@ async def _answers(url: str) -> None:
     raise RuntimeError("the agent does not answer")
 
 
-def _change(place: str) -> None:
+def change(place: str) -> None:
     """Write the files anew in the pod: those of our own environment, as often as needed."""
     target = "/opt/mlplat/env/bench"
     command = ["kubectl", "exec", "--stdin", "--namespace", place, POD, "--", "sh", "-c"]

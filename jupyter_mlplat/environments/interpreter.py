@@ -70,10 +70,11 @@ def inner_environments(environment: Path) -> frozenset[str]:
     """The environments inside one that run on its own Python (`envs/NAME`); conda's bring theirs."""
     sites = environment.glob(f"envs/*/lib/python{PYTHON}/site-packages")
     folders = [site.parents[2] for site in sites]
-    return frozenset(f"envs/{folder.name}" for folder in folders if not _has_own_python(folder))
+    return frozenset(f"envs/{folder.name}" for folder in folders if not has_own_python(folder))
 
 
-def _has_own_python(folder: Path) -> bool:
+def has_own_python(folder: Path) -> bool:
+    """Whether an environment brings its Python, as conda's do."""
     python = folder / "bin" / f"python{PYTHON}"
     return (folder / "conda-meta").is_dir() or (python.is_file() and not python.is_symlink())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jupyter_mlplat.environments import conda_packages, pip_packages
 from jupyter_mlplat.environments.conda_prefix import move, rewrite_file
 from jupyter_mlplat.environments.files import Recipe, read
-from jupyter_mlplat.environments.interpreter import OUTER_PYTHON, PYTHON, tie_to
+from jupyter_mlplat.environments.interpreter import OUTER_PYTHON, PYTHON, has_own_python, tie_to
 from jupyter_mlplat.environments.kernels import KERNELS, python_of
 from jupyter_mlplat.environments.places import BASE, ENVS, FACTS, Facts, Say, check_free, folder_of, making, remove
 from jupyter_mlplat.environments.relocation import relocate_script
@@ -50,7 +50,7 @@ def clone(environment: Path, name: str, original: str, say: Say) -> None:
         for script in sorted((folder / "bin").iterdir()):
             rewrite_file(script, lambda content: relocate_script(content, [os.fspath(source)]))
         move(folder, os.fspath(source), os.fspath(place))
-        if original == BASE:
+        if original == BASE and not has_own_python(environment):
             tie_to(folder, OUTER_PYTHON)
         pip_packages.add_ipykernel(folder, say)
 

@@ -12,7 +12,7 @@ import uv
 
 from jupyter_mlplat.core.proc import end_with
 from jupyter_mlplat.environments.files import Recipe
-from jupyter_mlplat.environments.interpreter import OUTER_PYTHON, tie_to
+from jupyter_mlplat.environments.interpreter import OUTER_PYTHON, has_own_python, tie_to
 from jupyter_mlplat.environments.pip_settings import pip_settings, uv_options
 from jupyter_mlplat.environments.places import Say
 from jupyter_mlplat.errors import BackendFailure, NoSpace
@@ -28,7 +28,8 @@ def make_venv(environment: Path, folder: Path, say: Say) -> None:
     python = environment / "bin" / "python"
     _uv(["venv", "--quiet", "--relocatable", "--no-project", "--allow-existing", "--python", str(python), str(folder)],
         folder, say)  # fmt: skip
-    tie_to(folder, OUTER_PYTHON)
+    if not has_own_python(environment):
+        tie_to(folder, OUTER_PYTHON)
 
 
 def install(folder: Path, recipe: Recipe, say: Say) -> None:

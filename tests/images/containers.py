@@ -25,9 +25,9 @@ def buildah(*command: str, check: bool = True) -> str:
 class Container:
     """A container of an image; its processes run in it as on a node, but without a network of their own."""
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, tag: str = "dev") -> None:
         self.name = image
-        self.image = f"localhost/mlplat/{image}:dev"
+        self.image = f"localhost/mlplat/{image}:{tag}"
         self.id = buildah("from", "--pull-never", self.image)
 
     def run(self, *command: str, user: str = "1000:1000") -> str:

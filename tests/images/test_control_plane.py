@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from containers import Container
 
-BUDGETS = {"node-agent": 80}
-"""Compressed megabytes."""
+from benchmarks.sizes import CONTROL_PLANE as BUDGETS
 
 PROGRAMS = {
     "platform": ("tini", "python", "node", "configurable-http-proxy", "/usr/sbin/sshd", "socat"),

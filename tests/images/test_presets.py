@@ -13,10 +13,9 @@ from containers import HERE, Container, buildah
 from jupyter_mlplat.backends.local import presets
 from jupyter_mlplat.backends.local.presets import Preset
 
-PRESETS = presets.load(presets.catalog_folder())
-NAMES = [preset.name for preset in PRESETS]
-BUDGETS = {"python": 300, "pytorch": 550, "tensorflow": 600, "mindspore": 600}
-"""Compressed megabytes."""
+PRESETS = [preset for preset in presets.load(presets.catalog_folder()) if not preset.on_request]
+NAMES = [preset.key for preset in PRESETS]
+BUDGETS = {preset.key: preset.budget for preset in PRESETS if preset.budget}
 
 LEFTOVERS = ("root/.cache", "home/ma-user/.cache", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/apt/archives")
 CONTAINERS = pytest.mark.parametrize("container", NAMES, indirect=True)
@@ -42,12 +41,27 @@ def test_it_works_as_a_container(container: Container) -> None:
 
 
 @CONTAINERS
+def test_its_lab_answers_with_our_extension(container: Container) -> None:
+    assert container.run("/opt/mlplat/lab/bin/python", "/tests/lab_answers.py").splitlines()[-1] == "200 200"
+
+
+@CONTAINERS
+def test_the_vendors_tools_may_be_absent(container: Container) -> None:
+    assert container.run("/opt/mlplat/lab/bin/python", "-c", READINGS) == "[] []"
+
+
+@CONTAINERS
 def test_what_is_installed_fits_together(container: Container) -> None:
     container.run("python", "-m", "pip", "check")
 
 
 @CONTAINERS
 def test_nobody_becomes_root_and_nothing_is_left_over(container: Container) -> None:
+    check_files(container)
+
+
+def check_files(container: Container) -> None:
+    """No rights of others, nothing that anybody can change, no caches, no root."""
     root = container.root()
     risky, open_to_all = [], []
     for path in root.rglob("*"):
@@ -64,6 +78,10 @@ def test_nobody_becomes_root_and_nothing_is_left_over(container: Container) -> N
     assert container.run("sh", "-c", "command -v sudo || echo none") == "none"
 
 
+READINGS = """
+from jupyter_mlplat.server_extension.accelerators import accelerator_readings as read
+print(*[read({"flavor": {"accelerator": "one", "category": category}}) for category in ("GPU", "ASCEND")])
+"""
 SSHD = """
 ls /usr/lib/*/libnss_wrapper.so >/dev/null && ssh-keygen -q -t ed25519 -N '' -f /tmp/host_key &&
 /usr/sbin/sshd -i -f none -o HostKey=/tmp/host_key -o UsePAM=no -o PidFile=none </dev/null
@@ -72,6 +90,10 @@ ls /usr/lib/*/libnss_wrapper.so >/dev/null && ssh-keygen -q -t ed25519 -N '' -f 
 
 @CONTAINERS
 def test_an_sshd_answers_and_has_nobodys_keys(container: Container) -> None:
+    check_sshd(container)
+
+
+def check_sshd(container: Container) -> None:
     assert list((container.root() / "etc" / "ssh").glob("ssh_host_*")) == []
     banner = buildah("run", "--user", "1000:1000", container.id, "--", "sh", "-c", SSHD, check=False)
     assert banner.startswith("SSH-2.0-")

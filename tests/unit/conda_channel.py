@@ -7,7 +7,7 @@ import platform
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Package:
 def python_package() -> Package:
     """This machine's Python as a package of its own."""
     library = Path(sysconfig.get_paths()["stdlib"])
-    files: dict[str, bytes | Path] = {f"bin/python{PYTHON}": base_python().resolve()}
+    files: dict[str, bytes | Path] = dict(_program())
     for file in library.rglob("*"):
         inner = file.relative_to(library)
         left_out = any(part in _LEFT_OUT or part.startswith("config-") for part in inner.parts)
@@ -48,6 +48,19 @@ def python_package() -> Package:
     files[f"lib/python{PYTHON}/site-packages/README.txt"] = b"Packages come here.\n"
     links = {"bin/python": f"python{PYTHON}", "bin/python3": f"python{PYTHON}"}
     return Package("python", platform.python_version(), files, links)
+
+
+def _program() -> Iterator[tuple[str, bytes | Path]]:
+    """The interpreter, and its library where it is apart: found beside it, as in conda's packages, on any machine."""
+    program = base_python().resolve()
+    folder, name = (str(sysconfig.get_config_var(word)) for word in ("LIBDIR", "INSTSONAME"))
+    shared = Path(folder, name)
+    if name.endswith(".a") or not shared.is_file():
+        yield f"bin/python{PYTHON}", program
+        return
+    there, beside = folder.encode() + b"\0", b"$ORIGIN/../lib"
+    yield f"bin/python{PYTHON}", program.read_bytes().replace(there, beside.ljust(len(there), b"\0"))
+    yield f"lib/{name}", shared
 
 
 def greeting_package() -> Package:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conda_channel import greeting_package, make_channel, python_package
+from shelf import served
 from wheels import make_wheel
 
 from jupyter_mlplat.environments import interpreter, pip_packages
@@ -129,6 +130,22 @@ def test_one_is_made_from_a_conda_file_with_packages_of_pip(environment, made, c
     assert "Installing greeting (2 of 2)" in lines or "Installing greeting (1 of 2)" in lines
     found = listing(environment, "x")[1]
     assert (found.kind, found.python, found.packages) == ("conda", python_package().version, 5)
+
+
+def test_a_conda_channel_may_be_on_the_network(environment, made, channel):
+    with served(Path(channel.removeprefix("file://"))) as address:
+        lines = made(CONDA.format(channel=address), "sky", "sky.yml")
+    assert f"Reading {address}" in lines
+    assert "Downloading greeting" in lines
+    assert said_by(environment / "envs/sky/bin/greet") == str(environment / "envs/sky")
+
+
+def test_a_conda_channel_that_does_not_answer_leaves_nothing_and_is_said(environment, made, tmp_path):
+    with served(tmp_path) as address:
+        """Its port is free from here on."""
+    with pytest.raises(BackendFailure, match="could not be installed"):
+        made(f"channels: ['{address}']\ndependencies: [python]\n", file="x.yml")
+    assert left(environment) == []
 
 
 def test_a_clone_stands_on_its_own(environment, made, channel):

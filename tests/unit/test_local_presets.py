@@ -117,7 +117,16 @@ def test_the_catalogue_that_comes_with_the_package_is_sound():
         TypeAdapter(ImageName).validate_python(preset.name)
         TypeAdapter(ImageTag).validate_python(preset.tag)
         assert "pip" in preset.requirements.read_text().split()
-    assert [preset.name for preset in catalog] == ["python", "pytorch", "tensorflow", "mindspore"]
+    assert [preset.name for preset in presets.of_this_machine(catalog)] == [
+        "python",
+        "pytorch",
+        "tensorflow",
+        "mindspore",
+    ]
+    assert len({preset.ref for preset in catalog}) == len({preset.key for preset in catalog}) == len(catalog)
+    assert {preset.key for preset in catalog if preset.on_request} == {
+        "pytorch-cuda", "mindspore-ascend", "conda-only",
+    }  # fmt: skip
     assert [preset.name for preset in catalog if preset.default] == ["python"]
 
 

@@ -33,7 +33,8 @@ class LocalImages(ImageBackend):
         self._builds = data_dir / "trees"
         self._environments = environments
         self._layout = environments.layout
-        self._presets = tuple(catalog.load(catalog.catalog_folder()) if presets is None else presets)
+        given = catalog.load(catalog.catalog_folder()) if presets is None else presets
+        self._presets = catalog.of_this_machine(given)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def presets(self) -> list[PresetImage]:

@@ -50,12 +50,26 @@ class Preset:
     moxing: bool = False
     """Whether `import moxing` is to work in it."""
 
+    on_request: bool = False
+    """Whether a container of it is built only where it is named."""
+
+    budget: int | None = None
+    """What a container of it may weigh, in compressed megabytes."""
+
+    containers_only: bool = False
+    """Whether it needs what only a container brings."""
+
     retires_on: date | None = None
     instead: str = ""
 
     @property
     def ref(self) -> str:
         return f"{self.name}:{self.tag}"
+
+    @property
+    def key(self) -> str:
+        """What its folder is called, and its container."""
+        return self.requirements.parent.name
 
 
 def catalog_folder() -> Path:
@@ -71,22 +85,31 @@ def load(folder: Path) -> tuple[Preset, ...]:
     return tuple(_preset(entry, folder) for entry in document["preset"])
 
 
+def of_this_machine(presets: Iterable[Preset]) -> tuple[Preset, ...]:
+    """Those that need no container."""
+    return tuple(preset for preset in presets if not preset.containers_only)
+
+
 def _preset(entry: dict[str, Any], folder: Path) -> Preset:
     retires_on, instead = retirement(entry)
-    constraints = folder / entry["name"] / "constraints.txt"
+    own = folder / entry.get("folder", entry["name"])
+    constraints = own / "constraints.txt"
     return Preset(
         name=entry["name"],
         tag=entry["tag"].format(python=PYTHON, os=OS, arch=MACHINE),
         description=entry["description"],
         categories=tuple(entry["categories"]),
         default=entry.get("default", False),
-        requirements=folder / entry["name"] / "requirements.txt",
+        requirements=own / "requirements.txt",
         torch_backend=entry.get("torch_backend"),
         constraints=constraints if constraints.exists() else None,
         without=tuple(entry.get("without", ())),
         system=tuple(entry.get("system", ())),
         services=tuple(entry.get("services", (Service.NOTEBOOK, Service.TRAIN))),
         moxing=entry.get("moxing", False),
+        on_request=entry.get("on_request", False),
+        budget=entry.get("budget"),
+        containers_only=entry.get("containers_only", False),
         retires_on=retires_on,
         instead=instead,
     )

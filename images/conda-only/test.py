@@ -1,0 +1,5 @@
+import sys
+
+import pip
+
+print("Python", sys.version.split()[0], "pip", pip.__version__)
