@@ -16,6 +16,9 @@ LOADED = {
     "platform": "jupyter_mlplat.app, jupyter_mlplat.hub.kube_config, jupyter_mlplat.gateway.keeper, jupyterhub.app",
     "node-agent": "jupyter_mlplat.agent.__main__",
 }
+UNCHECKED = 1
+"""The flags of a compiled module whose source is not looked at (PEP 552)."""
+
 CONTAINERS = pytest.mark.parametrize("container", BUDGETS, indirect=True)
 
 
@@ -24,6 +27,14 @@ def test_its_programs_are_there(container: Container) -> None:
     for program in PROGRAMS[container.name]:
         assert container.run("sh", "-c", f"command -v {program}", user="10001:10001").startswith("/")
     container.run("python", "-c", f"import {LOADED[container.name]}", user="10001:10001")
+
+
+@CONTAINERS
+def test_its_modules_are_compiled_and_go_by_no_time(container: Container) -> None:
+    site = next(container.root().glob("opt/mlplat/venv/lib/python3*/site-packages"))
+    compiled = [*site.glob("jupyter_mlplat/**/*.pyc"), *site.glob("httpx/**/*.pyc")]
+    assert len(compiled) > 100
+    assert {int.from_bytes(path.read_bytes()[4:8], "little") for path in compiled} == {UNCHECKED}
 
 
 def test_buckets_can_be_mounted_with_current_programs() -> None:

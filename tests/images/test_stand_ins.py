@@ -52,6 +52,15 @@ def ascend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     container.remove()
 
 
+@pytest.mark.parametrize("name", ["conda", "ascend"])
+def test_they_are_as_clean_as_the_others(name: str, request: pytest.FixtureRequest) -> None:
+    container: Container = request.getfixturevalue(name)
+    check_files(container)
+    check_sshd(container)
+    assert container.run("/opt/mlplat/lab/bin/python", "-c", READINGS) == "[] []"
+    assert container.run("/opt/mlplat/lab/bin/python", "/tests/lab_answers.py").splitlines()[-1] == "200 200"
+
+
 def test_a_users_environment_is_of_condas_packages(conda: Container) -> None:
     assert list(conda.root().glob("opt/mlplat/env/conda-meta/python-3.11*.json"))
     print(conda.run("python", "/tests/in_kernel.py", "/images/conda-only/test.py"))
@@ -77,15 +86,6 @@ def test_mindspore_trains_without_devices_beside_cann(ascend: Container) -> None
     ]  # fmt: skip
     plugin = "opt/mlplat/env/lib/python3.11/site-packages/mindspore/lib/plugin"
     assert list(ascend.root().glob(f"{plugin}/libmindspore_ascend.so*"))
-
-
-@pytest.mark.parametrize("name", ["conda", "ascend"])
-def test_they_are_as_clean_as_the_others(name: str, request: pytest.FixtureRequest) -> None:
-    container: Container = request.getfixturevalue(name)
-    check_files(container)
-    check_sshd(container)
-    assert container.run("/opt/mlplat/lab/bin/python", "-c", READINGS) == "[] []"
-    assert container.run("/opt/mlplat/lab/bin/python", "/tests/lab_answers.py").splitlines()[-1] == "200 200"
 
 
 def test_their_sizes(conda: Container, ascend: Container, tmp_path: Path) -> None:
