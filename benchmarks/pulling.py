@@ -45,6 +45,7 @@ async def _pull(folder: Path, rounds: int) -> Figure:
                 layers.append(await asyncio.to_thread(_pulled, f"{registry}/{alone}"))
                 starts.append(await asyncio.to_thread(_start, place, parent))
                 saved.append(await asyncio.to_thread(_start, place, image))
+                await asyncio.to_thread(_forget, image)
     return _figure(starts, layers, saved)
 
 
@@ -104,8 +105,13 @@ def _pulled(reference: str) -> float:
     began = time.monotonic()
     run([*NERDCTL, "pull", "--quiet", reference])
     took = time.monotonic() - began
-    run([*NERDCTL, "rmi", "--force", reference])
+    _forget(reference)
     return took
+
+
+def _forget(image: str) -> None:
+    """Take an image off the node."""
+    run([*NERDCTL, "rmi", "--force", image])
 
 
 def _start(place: str, image: str) -> float:
