@@ -343,13 +343,7 @@ export interface IEnvironments {
 
 export const FINAL_PHASES: ReadonlySet<Phase> = new Set(['Failed', 'Completed', 'Terminated', 'Abnormal']);
 
-export type MountStatus =
-  | 'MOUNTING'
-  | 'MOUNTED'
-  | 'MOUNT_FAILED'
-  | 'UNMOUNTING'
-  | 'UNMOUNTED'
-  | 'UNMOUNT_FAILED';
+export type MountStatus = 'MOUNTING' | 'MOUNTED' | 'MOUNT_FAILED' | 'UNMOUNTING' | 'UNMOUNTED' | 'UNMOUNT_FAILED';
 
 export interface IMountCreate {
   source: string;
