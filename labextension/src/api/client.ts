@@ -1,5 +1,6 @@
 import type * as nbformat from '@jupyterlab/nbformat';
 import type * as models from './models';
+import type * as mounts from './mounts';
 import type * as objects from './objects';
 import { LARGE, uploadInParts } from './parts';
 import type { Transport } from './transport';
@@ -283,15 +284,15 @@ export class Client {
     return this.transport.send('DELETE', `v1/instances/${instanceId}/ssh/sessions/${session}`);
   }
 
-  mounts(instanceId: string): Promise<models.IMountList> {
+  mounts(instanceId: string): Promise<mounts.IMountList> {
     return this.transport.get(`v1/instances/${instanceId}/storage`);
   }
 
-  createMount(instanceId: string, wanted: models.IMountCreate): Promise<models.IMount> {
+  createMount(instanceId: string, wanted: mounts.IMountCreate): Promise<mounts.IMount> {
     return this.transport.send('POST', `v1/instances/${instanceId}/storage`, wanted);
   }
 
-  removeMount(instanceId: string, id: string): Promise<models.IMount> {
+  removeMount(instanceId: string, id: string): Promise<mounts.IMount> {
     return this.transport.send('DELETE', `v1/instances/${instanceId}/storage/${id}`);
   }
 

@@ -1,5 +1,5 @@
 import * as React from 'react';
-import type { IMount, IMountCreate } from '../api/models';
+import type { IMount, IMountCreate } from '../api/mounts';
 import type { IEndpoint } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { useLoaded, usePlatform, useTrans } from '../ui/context';

@@ -1,6 +1,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import { Signal } from '@lumino/signaling';
-import type { IMount, IMountCreate, IMountList, ITouch } from '../api/models';
+import type { ITouch } from '../api/models';
+import type { IMount, IMountCreate, IMountList } from '../api/mounts';
 import { concerns } from '../api/nouns';
 import { Refresher } from '../api/refresher';
 import type { IPlatform } from '../tokens';

@@ -1,6 +1,6 @@
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import type { IMount } from '../api/models';
+import type { IMount } from '../api/mounts';
 import { useModel, usePlatform, useTrans } from '../ui/context';
 import { ErrorBox, Waiting } from '../ui/feedback';
 import { IconButton } from '../ui/icon-button';

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { IImage, IInstance, IJob, IMount, MountStatus, Phase, Status } from '../api/models';
+import type { IImage, IInstance, IJob, Phase, Status } from '../api/models';
+import type { IMount, MountStatus } from '../api/mounts';
 
 /** How a state feels: it gives the dot its colour. The word beside it says the same. */
 export type Tone = 'good' | 'busy' | 'idle' | 'warn' | 'bad';
