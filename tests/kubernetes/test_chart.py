@@ -132,7 +132,7 @@ def test_no_secret_is_written_into_what_others_may_read(value_file: Path) -> Non
 
 def test_every_part_runs(release: Release, kubectl: Kubectl) -> None:
     nodes = len([node for node in kubectl.json("get", "nodes")["items"] if not node["spec"].get("taints")])
-    expected = {"hub": 1, "proxy": 1, "platform": 2, "database": 1, "gateway": 1, "agent": nodes}
+    expected = {"hub": 1, "proxy": 1, "platform": 2, "database": 1, "gateway": 1, "agent": nodes, "mounter": nodes}
     assert {part: len(release.pods(part)) for part in expected} == expected
     assert len({pod["spec"]["nodeName"] for pod in release.pods("platform")}) == min(nodes, 2)
 
@@ -140,16 +140,16 @@ def test_every_part_runs(release: Release, kubectl: Kubectl) -> None:
 def test_network_policies_and_budgets_are_accepted(release: Release, kubectl: Kubectl) -> None:
     policies = kubectl.json("get", "networkpolicies", "-n", release.namespace)["items"]
     guarded = {one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in policies}
-    assert guarded == {"hub", "proxy", "platform", "database", "gateway", "agent"}
+    assert guarded == {"hub", "proxy", "platform", "database", "gateway", "agent", "mounter"}
     assert len(kubectl.json("get", "networkpolicies", "-n", release.users)["items"]) == 2
     budgets = kubectl.json("get", "poddisruptionbudgets", "-n", release.namespace)["items"]
     assert {one["metadata"]["name"] for one in budgets} == {"mlplat-hub", "mlplat-platform", "mlplat-proxy"}
 
 
-def test_only_the_agent_falls_short_of_restricted(release: Release, kubectl: Kubectl) -> None:
+def test_only_what_runs_on_every_node_falls_short_of_restricted(release: Release, kubectl: Kubectl) -> None:
     words = ["label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted"]
     warnings = [line for line in kubectl.warnings(*words, "--dry-run=server") if f"{NAME}-" in line]
-    assert warnings and all("mlplat-agent" in line for line in warnings)
+    assert warnings and all("mlplat-agent" in line or "mlplat-mounter" in line for line in warnings)
 
 
 def test_nothing_privileged_runs_beside_the_users(release: Release, kubectl: Kubectl) -> None:
