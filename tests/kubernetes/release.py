@@ -209,6 +209,7 @@ def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Releas
         finally:
             kubectl.remove_namespace(release.users)
             release.helm("uninstall", NAME, "--ignore-not-found", "--wait")
+            kubectl.run("delete", "persistentvolume", f"{namespace}-{NAME}-mounts", "--ignore-not-found")
             # the nodes of a test cluster may be this machine: what is still mounted there is left alone
             folders = [given["mounts"]["folder"], given["mounts"]["cacheFolder"]]
             subprocess.run(["find", *folders, "-xdev", "-depth", "-type", "d", "-empty", "-delete"])
