@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks import saving
 from benchmarks.kubectl import Json, kubectl, namespace, run, users_image
 from benchmarks.table import Figure, seconds
-from jupyter_mlplat.backends.base import InstanceSpec, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.imaging import SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes.images import KubernetesImages
 from jupyter_mlplat.oci.manifest import CONFIG, MANIFEST, encode
 from jupyter_mlplat.oci.registry import Registry

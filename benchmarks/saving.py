@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from benchmarks.kubectl import Json, kubectl, namespace, run, users_image
 from benchmarks.table import Figure, compared
-from jupyter_mlplat.backends.base import InstanceSpec, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.imaging import SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.images import KubernetesImages

@@ -9,21 +9,20 @@ from contextlib import aclosing, asynccontextmanager
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from jupyter_mlplat.agent.border import body_of, refusal
 from jupyter_mlplat.agent.journal import Journal
 from jupyter_mlplat.agent.messages import PREVIEW_PATH, SAVE_PATH, Failed, Line, Previewed, Progress, Saved, SaveRequest
 from jupyter_mlplat.agent.runtime import Runtime
 from jupyter_mlplat.agent.saving import Saver
 from jupyter_mlplat.agent.settings import AgentSettings
 from jupyter_mlplat.agent.signing import Asked, Verifier, prove
-from jupyter_mlplat.errors import InvalidInput, MlplatError, NotAllowed, TooLarge
+from jupyter_mlplat.errors import InvalidInput, MlplatError, NotAllowed
 from jupyter_mlplat.oci.registry import Registry
 
 log = logging.getLogger(__name__)
-
-_BODY_LIMIT = 2 << 20
 
 Answers = AsyncGenerator[Progress | Saved | Previewed, None]
 
@@ -53,14 +52,14 @@ class Agent:
     async def _answer(self, request: Request, work: Callable[[SaveRequest], Answers]) -> Response:
         """The answer streams; who hangs up ends the work."""
         try:
-            body = await _body(request)
+            body = await body_of(request, "node agent")
             asked = Asked("POST", request.url.path, body, self._settings.node)
             nonce = self._verifier.check(request.headers.get("Authorization", ""), asked)
             wanted = _parse(body)
             if wanted.namespace != self._settings.namespace:
                 raise NotAllowed(f"Containers of the namespace {wanted.namespace} are none of this agent's.")
         except MlplatError as error:
-            return JSONResponse({"error_code": error.code, "error_msg": error.message}, error.status)
+            return refusal(error)
         return StreamingResponse(self._lines(work(wanted), wanted, nonce), media_type="application/x-ndjson")
 
     async def _lines(self, work: Answers, wanted: SaveRequest, nonce: str) -> AsyncIterator[bytes]:
@@ -114,15 +113,6 @@ def make_app(settings: AgentSettings) -> Starlette:
         Route("/healthz", health),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _BODY_LIMIT:
-            raise TooLarge("The request to the node agent is too large.")
-    return body
 
 
 def _parse(body: bytes) -> SaveRequest:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from jupyter_mlplat.backends.base import ImageBackend, InstanceBackend, JobBackend
+from jupyter_mlplat.backends.base import InstanceBackend, JobBackend
+from jupyter_mlplat.backends.imaging import ImageBackend
 from jupyter_mlplat.backends.mounting import MountBackend
 from jupyter_mlplat.backends.ssh import SshDoors, SshTarget
 from jupyter_mlplat.core.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyter_mlplat.access.actor import Actor
-from jupyter_mlplat.backends.base import BaseImage, RegistersImages
+from jupyter_mlplat.backends.imaging import BaseImage, RegistersImages
 from jupyter_mlplat.errors import Conflict, InvalidInput
 from jupyter_mlplat.images import store
 from jupyter_mlplat.images.models import ImageStatus

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from jupyter_mlplat.backends.base import BuildDoor
+from jupyter_mlplat.backends.imaging import BuildDoor
 from jupyter_mlplat.core.models import Digest, Word
 from jupyter_mlplat.errors import NotAuthenticated, TooLarge
 from jupyter_mlplat.http import Parts

@@ -10,7 +10,7 @@ from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.groups import Groups
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
-from jupyter_mlplat.backends.base import BuildDoor, BuildsImages, ImageBackend, RegistersImages
+from jupyter_mlplat.backends.imaging import BuildDoor, BuildsImages, ImageBackend, RegistersImages
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database

@@ -4,7 +4,8 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, PresetImage
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import ImageBackend, PresetImage
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import MlplatError, NotFound

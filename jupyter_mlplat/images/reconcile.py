@@ -6,20 +6,18 @@ from contextlib import aclosing
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyter_mlplat.backends.base import (
+from jupyter_mlplat.backends.base import Checkpoint, InstanceBackend, ServerState
+from jupyter_mlplat.backends.imaging import (
     BaseImage,
     BuildsImages,
     BuildSpec,
     BuiltImage,
-    Checkpoint,
     ImageBackend,
-    InstanceBackend,
     RegisteredImage,
     RegistersImages,
     RegisterSpec,
     SavedImage,
     SaveSpec,
-    ServerState,
 )
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database

@@ -10,7 +10,7 @@ from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.access.groups import Groups, check_own
 from jupyter_mlplat.access.permissions import require
 from jupyter_mlplat.audit import store as audit
-from jupyter_mlplat.backends.base import ImageBackend, RegistersImages, SaveSpec
+from jupyter_mlplat.backends.imaging import ImageBackend, RegistersImages, SaveSpec
 from jupyter_mlplat.core.ids import new_id
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.core.settings import Settings

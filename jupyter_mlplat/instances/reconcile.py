@@ -10,14 +10,8 @@ from secrets import token_hex
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyter_mlplat.backends.base import (
-    Checkpoint,
-    ImageBackend,
-    InstanceBackend,
-    InstanceSpec,
-    LiveResize,
-    ServerState,
-)
+from jupyter_mlplat.backends.base import Checkpoint, InstanceBackend, InstanceSpec, LiveResize, ServerState
+from jupyter_mlplat.backends.imaging import ImageBackend
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.db.engine import Database
 from jupyter_mlplat.errors import BackendFailure, MlplatError, NotFound

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyter_mlplat.backends.base import Checkpoint, ImageBackend, JobBackend, JobObservation, JobSpec, JobState
+from jupyter_mlplat.backends.base import Checkpoint, JobBackend, JobObservation, JobSpec, JobState
+from jupyter_mlplat.backends.imaging import ImageBackend
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.db.engine import Database

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from jupyter_mlplat.agent.border import body_of, refusal
 from jupyter_mlplat.agent.signing import Asked as Signed
 from jupyter_mlplat.agent.signing import Verifier, prove
-from jupyter_mlplat.errors import InvalidInput, MlplatError, TooLarge
+from jupyter_mlplat.errors import InvalidInput, MlplatError
 from jupyter_mlplat.mounter.models import (
     MOUNT_PATH,
     PROOF,
@@ -27,8 +28,6 @@ from jupyter_mlplat.mounter.mounts import Mounts
 from jupyter_mlplat.mounter.settings import MounterSettings
 
 log = logging.getLogger(__name__)
-
-_BODY_LIMIT = 1 << 20
 
 Work = Callable[[bytes], Awaitable[BaseModel | None]]
 
@@ -59,14 +58,14 @@ class Mounter:
     async def answer(self, request: Request, work: Work) -> Response:
         """What is asked, done; refusals are JSON with the code of an error."""
         try:
-            body = await _body(request)
+            body = await body_of(request, "mounter")
             signed = Signed("POST", request.url.path, body, self._settings.node)
             nonce = self._verifier.check(request.headers.get("Authorization", ""), signed)
             found = await work(body)
         except ValidationError as error:
-            return _refusal(InvalidInput(f"The request to the mounter is wrong: {error.errors()[0]['msg']}."))
+            return refusal(InvalidInput(f"The request to the mounter is wrong: {error.errors()[0]['msg']}."))
         except MlplatError as error:
-            return _refusal(error)
+            return refusal(error)
         content = found.model_dump_json().encode() if found else b"{}"
         return Response(content, headers={PROOF: prove(self._secret, nonce, content)}, media_type="application/json")
 
@@ -101,16 +100,3 @@ def make_app(settings: MounterSettings) -> Starlette:
         Route("/healthz", health),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _BODY_LIMIT:
-            raise TooLarge("The request to the mounter is too large.")
-    return body
-
-
-def _refusal(error: MlplatError) -> JSONResponse:
-    return JSONResponse({"error_code": error.code, "error_msg": error.message}, error.status)

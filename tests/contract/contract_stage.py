@@ -12,7 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jupyter_mlplat.backends.base import ImageBackend, InstanceBackend, InstanceSpec, JobBackend, JobSpec
+from jupyter_mlplat.backends.base import InstanceBackend, InstanceSpec, JobBackend, JobSpec
+from jupyter_mlplat.backends.imaging import ImageBackend
 from jupyter_mlplat.flavors.models import Accelerator, Category, Flavor
 from jupyter_mlplat.jobs.models import Kind
 

@@ -3,7 +3,8 @@
 import pytest
 from contract_stage import Stage, cut_off, steps
 
-from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, PresetImage, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec
+from jupyter_mlplat.backends.imaging import PresetImage, SavedImage, SaveSpec
 from jupyter_mlplat.errors import NotFound
 
 pytestmark = pytest.mark.hub

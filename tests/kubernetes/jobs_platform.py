@@ -10,8 +10,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 from jupyter_mlplat import app
 from jupyter_mlplat.backends import choose
-from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, PresetImage
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec
 from jupyter_mlplat.backends.choose import Backends
+from jupyter_mlplat.backends.imaging import PresetImage
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 import jupyter_mlplat
 from jupyter_mlplat.agent.messages import split_reference
-from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec
+from jupyter_mlplat.backends.imaging import SavedImage, SaveSpec
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.images import KubernetesImages

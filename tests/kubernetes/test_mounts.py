@@ -72,7 +72,8 @@ def test_a_kernel_reads_and_writes_it(
         assert kernel.run("print(open('/data/data/a.txt').read())") == "one\n"
         kernel.run("os.makedirs('/data/data/runs'); open('/data/data/runs/1', 'w').write('x' * 2_000_000)")
         until(lambda: store.is_object(ObjectUrl(bucket, "data/runs/1")), "what was written is at the endpoint")
-        assert kernel.run("os.rename('/data/data/runs/1', '/data/data/2'); print(os.stat('/data/data/2').st_uid)")
+        moved = "os.rename('/data/data/runs/1', '/data/data/2'); print(os.stat('/data/data/2').st_uid)"
+        assert kernel.run(moved) == "1000\n"
         words = kernel.run("try: open('/data/x', 'w')\nexcept OSError as error: print(error)\n")
         assert "Permission denied" in words or "Read-only" in words
         assert kernel.run("import os; print([name for name in os.environ if 'AWS' in name or 'KEY' in name])") == "[]\n"

@@ -30,7 +30,8 @@ from save_stage import (
 
 from jupyter_mlplat.agent.messages import SAVE_PATH
 from jupyter_mlplat.agent.signing import Asked, sign
-from jupyter_mlplat.backends.base import InstanceSpec, SavedImage
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.imaging import SavedImage
 from jupyter_mlplat.backends.kubernetes.agent import Agents
 from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.images import KubernetesImages, save_request

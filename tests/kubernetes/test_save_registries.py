@@ -24,7 +24,8 @@ from save_stage import (
     saving,
 )
 
-from jupyter_mlplat.backends.base import InstanceSpec, RegisteredImage, RegisterSpec
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.imaging import RegisteredImage, RegisterSpec
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError, NotFound
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

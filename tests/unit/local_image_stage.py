@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint, InstanceSpec
+from jupyter_mlplat.backends.imaging import SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets
 from jupyter_mlplat.backends.local.environments import Environments
 from jupyter_mlplat.backends.local.images import LocalImages

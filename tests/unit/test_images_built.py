@@ -7,7 +7,7 @@ from platform_stage import ADMIN, ALICE, BOB, Opened, Stage
 from pydantic import SecretStr
 
 from jupyter_mlplat.access.actor import Actor
-from jupyter_mlplat.backends.base import BuildsImages, ImageBackend
+from jupyter_mlplat.backends.imaging import BuildsImages, ImageBackend
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.errors import AlreadyExists, Conflict, InvalidInput, NotAuthenticated, NotFound, QuotaExceeded
 from jupyter_mlplat.images.builds import Builds

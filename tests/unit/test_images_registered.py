@@ -4,7 +4,7 @@ import pytest
 from platform_stage import ALICE, BOB, Opened, Stage
 
 from jupyter_mlplat.access.actor import Actor
-from jupyter_mlplat.backends.base import RegistersImages
+from jupyter_mlplat.backends.imaging import RegistersImages
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from jupyter_mlplat.images.models import Image, ImageFilter, ImageRegister, Origin

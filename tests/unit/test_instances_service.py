@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from jupyter_mlplat.access.actor import Actor
 from jupyter_mlplat.backends import memory
-from jupyter_mlplat.backends.base import PresetImage
+from jupyter_mlplat.backends.imaging import PresetImage
 from jupyter_mlplat.errors import (
     AlreadyExists,
     Conflict,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlplat.backends.base import BuildSpec
+from jupyter_mlplat.backends.imaging import BuildSpec
 from jupyter_mlplat.backends.kubernetes.build_folder import Below, BuildFolder, Plan
 from jupyter_mlplat.backends.kubernetes.build_job import job, secret
 from jupyter_mlplat.backends.kubernetes.build_result import TITLE, VERSION, image_of, packages_after, parent_of

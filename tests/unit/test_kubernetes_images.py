@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from jupyter_mlplat.agent.messages import Failed
-from jupyter_mlplat.backends.base import InstanceSpec, SaveSpec
+from jupyter_mlplat.backends.base import InstanceSpec
+from jupyter_mlplat.backends.imaging import SaveSpec
 from jupyter_mlplat.backends.kubernetes import catalog
 from jupyter_mlplat.backends.kubernetes.agent import raised
 from jupyter_mlplat.backends.kubernetes.catalog import Reference

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from local_image_stage import SITE, Place, fill, make_image, save, save_spec
 
-from jupyter_mlplat.backends.base import SavedImage
+from jupyter_mlplat.backends.imaging import SavedImage
 from jupyter_mlplat.backends.local import apart, saving
 from jupyter_mlplat.backends.local.images import LocalImages
 from jupyter_mlplat.backends.local.saving import ImageWriter, Meter, Recipe

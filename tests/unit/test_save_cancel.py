@@ -9,7 +9,8 @@ from platform_stage import ALICE, BOB, Stage
 from pydantic import ValidationError
 
 from jupyter_mlplat.access.actor import Actor
-from jupyter_mlplat.backends.base import Checkpoint, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import SavedImage, SaveSpec
 from jupyter_mlplat.backends.memory import MemoryImages
 from jupyter_mlplat.errors import Conflict, NotFound
 from jupyter_mlplat.images.models import Image, ImageSave, ImageStatus, Package, SavePreviewRequest

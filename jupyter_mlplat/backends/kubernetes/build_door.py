@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from jupyter_mlplat.backends.base import BuildDoor
+from jupyter_mlplat.backends.imaging import BuildDoor
 from jupyter_mlplat.backends.kubernetes.build_folder import BuildFolder, Plan
 from jupyter_mlplat.builder.messages import Beginning
 from jupyter_mlplat.builder.messages import Below as Told

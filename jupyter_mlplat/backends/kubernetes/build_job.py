@@ -6,7 +6,7 @@ has any right at the registry.
 
 from typing import Any
 
-from jupyter_mlplat.backends.base import BuildSpec
+from jupyter_mlplat.backends.imaging import BuildSpec
 from jupyter_mlplat.backends.kubernetes import names
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from jupyter_mlplat.backends.base import BuildSpec
+from jupyter_mlplat.backends.imaging import BuildSpec
 from jupyter_mlplat.backends.kubernetes.build_folder import Below
 from jupyter_mlplat.backends.kubernetes.registry_image import MACHINES, PACKAGES_LABEL, RegistryImage
 from jupyter_mlplat.builder.messages import Result

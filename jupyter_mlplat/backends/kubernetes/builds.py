@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from jupyter_mlplat.backends.base import BaseImage, BuildsImages, BuildSpec, BuiltImage, Checkpoint
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import BaseImage, BuildsImages, BuildSpec, BuiltImage
 from jupyter_mlplat.backends.job_results import read_piece
 from jupyter_mlplat.backends.kubernetes import build_job as manifests
 from jupyter_mlplat.backends.kubernetes.build_door import ClusterDoor

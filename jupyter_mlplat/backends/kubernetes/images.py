@@ -9,8 +9,8 @@ from contextlib import aclosing, contextmanager
 from hashlib import sha256
 
 from jupyter_mlplat.agent.messages import Progress, SaveRequest
-from jupyter_mlplat.backends.base import (
-    Checkpoint,
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import (
     Contents,
     ImageBackend,
     PresetImage,

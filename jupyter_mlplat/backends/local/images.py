@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.backends.base import Checkpoint, Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import Contents, ImageBackend, PresetImage, Preview, SavedImage, SaveSpec
 from jupyter_mlplat.backends.local import presets as catalog
 from jupyter_mlplat.backends.local.environments import Environments, in_thread
 from jupyter_mlplat.backends.local.presets import Preset

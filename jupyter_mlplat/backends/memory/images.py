@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from jupyter_mlplat.backends.base import (
+from jupyter_mlplat.backends.base import Checkpoint
+from jupyter_mlplat.backends.imaging import (
     BuildDoor,
     BuildsImages,
     BuildSpec,
     BuiltImage,
-    Checkpoint,
     Contents,
     ImageBackend,
     PresetImage,

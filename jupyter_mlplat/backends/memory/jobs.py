@@ -5,13 +5,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.backends.base import (
-    Checkpoint,
-    JobBackend,
-    JobObservation,
-    JobSpec,
-    JobState,
-)
+from jupyter_mlplat.backends.base import Checkpoint, JobBackend, JobObservation, JobSpec, JobState
 from jupyter_mlplat.backends.memory.world import Run, World
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import sha256
 
-from jupyter_mlplat.backends.base import (
-    JobSpec,
-    JobState,
-)
+from jupyter_mlplat.backends.base import JobSpec, JobState
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.images.models import Package
 from jupyter_mlplat.mounter.models import MountOrder, Place
