@@ -16,7 +16,7 @@ import pytest_asyncio
 from instances_stage import Stage, running, staged
 from jobs_stage import Platform, identities
 from kubectl import Kubectl
-from release import Images, Release, installed
+from release import Images, Release, an_instance, installed
 from save_stage import Lab, laboratory
 
 from jupyter_mlplat.backends.base import InstanceSpec
@@ -89,22 +89,18 @@ def bob(release: Release) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def alices_instance(alice: Client) -> Instance:
-    """A running instance that tests leave running."""
-    created = alice.instances.create("alices", flavor="t.small")
-    return alice.instances.wait(created.id)
+@pytest.fixture(scope="module")
+def alices_instance(alice: Client) -> Iterator[Instance]:
+    """A running instance that the tests of a module leave running; the nodes have room for few at once."""
+    with an_instance(alice, "alices") as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")
 def remote(alice: Client) -> Iterator[Instance]:
     """An instance of alice's that runs, of one module alone."""
-    created = alice.instances.create("remote", flavor="t.small")
-    try:
-        yield alice.instances.wait(created.id)
-    finally:
-        alice.instances.delete(created.id)
-        alice.instances.wait(created.id)
+    with an_instance(alice, "remote") as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")

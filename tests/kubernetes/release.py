@@ -215,6 +215,17 @@ def installed(kubectl: Kubectl, images: Images, folder: Path) -> Iterator[Releas
             subprocess.run(["find", *folders, "-xdev", "-depth", "-type", "d", "-empty", "-delete"])
 
 
+@contextmanager
+def an_instance(client: Client, name: str, *, flavor: str = "t.small", image: str | None = None) -> Iterator[Instance]:
+    """A running instance of one's own; afterwards it is deleted, and its room on the nodes is free again."""
+    created = client.instances.create(name, flavor=flavor, image=image)
+    try:
+        yield client.instances.wait(created.id)
+    finally:
+        client.instances.delete(created.id)
+        client.instances.wait(created.id)
+
+
 def _install(release: Release) -> None:
     try:
         release.upgrade()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from conda_channel import greeting_package, make_channel, python_package
-from release import Release
+from release import Release, an_instance
 from shelf import served
 from wheels import make_wheel
 
@@ -49,17 +49,15 @@ def made(client: Client, instance: Instance) -> list[str]:
 @pytest.fixture(scope="module")
 def owner(release: Release, alice: Client, shelf: str) -> Iterator[Instance]:
     """An instance with the environments `vision`, made by uv, and `sky`, made of conda's packages."""
-    instance = alice.instances.wait(alice.instances.create("environments", flavor="t.medium").id)
-    for setting in (("no-index", "true"), ("find-links", f"{shelf}/wheels/")):
-        said(alice, instance, "pip", "config", "--user", "set", f"global.{setting[0]}", setting[1])
-    lab = release.lab(alice, instance)
-    lab.put("requirements.txt", b"alpha\n")
-    lab.put("sky.yml", CONDA.format(shelf=shelf).encode())
-    assert "vision is ready" in said(alice, instance, "mlplat", "env", "create", "vision", "requirements.txt")
-    assert "sky is ready" in said(alice, instance, "mlplat", "env", "create", "sky", "sky.yml")
-    yield instance
-    alice.instances.delete(instance.id)
-    alice.instances.wait(instance.id)
+    with an_instance(alice, "environments", flavor="t.medium") as instance:
+        for setting in (("no-index", "true"), ("find-links", f"{shelf}/wheels/")):
+            said(alice, instance, "pip", "config", "--user", "set", f"global.{setting[0]}", setting[1])
+        lab = release.lab(alice, instance)
+        lab.put("requirements.txt", b"alpha\n")
+        lab.put("sky.yml", CONDA.format(shelf=shelf).encode())
+        assert "vision is ready" in said(alice, instance, "mlplat", "env", "create", "vision", "requirements.txt")
+        assert "sky is ready" in said(alice, instance, "mlplat", "env", "create", "sky", "sky.yml")
+        yield instance
 
 
 def test_their_kernels_run_with_their_packages(release: Release, alice: Client, owner: Instance) -> None:
@@ -82,13 +80,9 @@ def test_a_copy_is_made_and_removed(release: Release, alice: Client, owner: Inst
 
 def test_an_instance_of_the_saved_image_has_them(release: Release, alice: Client, owner: Instance) -> None:
     image = alice.images.wait(alice.instances.save_image(owner.id, "with-environments", "1").id)
-    other = alice.instances.wait(alice.instances.create("saved", image=image.id, flavor="t.small").id)
-    try:
+    with an_instance(alice, "saved", image=image.id) as other:
         lab = release.lab(alice, other)
         with lab.kernel("vision") as kernel:
             assert kernel.run(CODE).split() == ["1.0", f"{ENVS}/vision", f"{ENVS}/vision/bin"]
         with lab.kernel("sky") as kernel:
             assert kernel.run(PLACE).split() == [f"{ENVS}/sky", "1.0", f"{ENVS}/sky"]
-    finally:
-        alice.instances.delete(other.id)
-        alice.instances.wait(other.id)

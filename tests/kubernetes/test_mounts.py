@@ -7,7 +7,7 @@ import httpx
 import pytest
 from jobs_stage import HOST_ADDRESS
 from kubectl import Kubectl
-from release import Release
+from release import Release, an_instance
 
 from jupyter_mlplat.errors import NotFound
 from jupyter_mlplat.instances.models import Instance
@@ -45,10 +45,8 @@ def bucket(alice: Client, minio: MinioServer, store: S3Store) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def home(alice: Client) -> Iterator[Instance]:
     """An instance of alice's, which these tests stop and start."""
-    created = alice.instances.create("mounting", flavor="t.small")
-    yield alice.instances.wait(created.id)
-    alice.instances.delete(created.id)
-    alice.instances.wait(created.id)
+    with an_instance(alice, "mounting") as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -80,15 +78,10 @@ def test_a_kernel_reads_and_writes_it(
 
 
 def test_nobody_else_sees_it(release: Release, bob: Client, home: Instance, data: Mount) -> None:
-    own = bob.instances.wait(bob.instances.create("next-door", flavor="t.small").id)
-    try:
-        with release.lab(bob, own).kernel() as kernel:
-            assert kernel.run("import os; print(os.listdir('/data'))") == "[]\n"
-        with pytest.raises(NotFound):
-            bob.mounts.list(home.id)
-    finally:
-        bob.instances.delete(own.id)
-        bob.instances.wait(own.id)
+    with an_instance(bob, "next-door") as own, release.lab(bob, own).kernel() as kernel:
+        assert kernel.run("import os; print(os.listdir('/data'))") == "[]\n"
+    with pytest.raises(NotFound):
+        bob.mounts.list(home.id)
 
 
 def test_it_goes_with_a_stop_and_comes_with_the_next_start(

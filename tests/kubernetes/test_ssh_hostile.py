@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubectl import Kubectl
-from release import NAME, Release
+from release import NAME, Release, an_instance
 
 from jupyter_mlplat.embedded.ports import free_port
 from jupyter_mlplat.errors import MlplatError
@@ -29,11 +29,10 @@ FROM ssh_keys one, generate_series(1, 10000) number WHERE one.id = (SELECT min(i
 @pytest.fixture(scope="module")
 def stranger(bob: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Bob's, with an instance of bob's that is reached."""
-    own = bob.instances.wait(bob.instances.create("bobs", flavor="t.small").id)
-    machine = Machine(tmp_path_factory.mktemp("stranger") / "ssh", bob)
-    until(lambda: machine.ssh(BOBS, "true").returncode == 0, "bob's instance answers for SSH")
-    yield machine
-    bob.instances.delete(own.id)
+    with an_instance(bob, "bobs"):
+        machine = Machine(tmp_path_factory.mktemp("stranger") / "ssh", bob)
+        until(lambda: machine.ssh(BOBS, "true").returncode == 0, "bob's instance answers for SSH")
+        yield machine
 
 
 @pytest.fixture
