@@ -17,8 +17,8 @@ import aiohttp
 from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from kubernetes_asyncio.client import ApiException
-from kubespawner import KubeSpawner  # type: ignore[import-untyped]
-from kubespawner.spawner import PodReflector  # type: ignore[import-untyped]
+from kubespawner import KubeSpawner
+from kubespawner.spawner import PodReflector
 from sqlalchemy import inspect
 from traitlets import Unicode, default
 

@@ -19,7 +19,7 @@ from jupyter_mlplat.events import store as events
 from jupyter_mlplat.images import store
 from jupyter_mlplat.images.bases import Bases
 from jupyter_mlplat.images.containerfile import read
-from jupyter_mlplat.images.models import Image, ImageBuild, ImageStatus, Origin
+from jupyter_mlplat.images.models import BuildOffer, Image, ImageBuild, ImageStatus, Origin
 from jupyter_mlplat.images.naming import check_name
 from jupyter_mlplat.images.sharing import is_shared
 from jupyter_mlplat.images.store import ImageRow
@@ -51,6 +51,9 @@ class Builds:
     def refusal(self) -> str:
         """Why nothing is built here, in words; empty where it is."""
         return self.backend.no_builds if isinstance(self.backend, BuildsImages) else _NO_CONTAINERS
+
+    def offer(self) -> BuildOffer:
+        return BuildOffer(absent=self.refusal, most=self.settings.running_build_quota)
 
     async def submit(self, actor: Actor, wanted: ImageBuild) -> Image:
         """A new image that the reconciler will build."""

@@ -200,6 +200,13 @@ class ImageBuild(Model):
     services: list[Service] | None = Field(default=None, min_length=1, max_length=3)
 
 
+class BuildOffer(Model):
+    """Whether images are built here; `absent` says why they are not, empty where they are."""
+
+    absent: str = ""
+    most: int = Field(description="How many builds a user may have under way")
+
+
 class Image(Model):
     """One entry of the catalogue. `size` is the bytes of all its layers, compressed; `added` those of its own layer.
 

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 from jupyter_mlplat.core.models import Page
 from jupyter_mlplat.http import Caller, Parts
 from jupyter_mlplat.images.models import (
+    BuildOffer,
     Image,
     ImageBuild,
     ImageComparison,
@@ -32,6 +33,12 @@ async def list_images(actor: Caller, parts: Parts, wanted: Annotated[ImageFilter
 async def register_image(actor: Caller, parts: Parts, wanted: ImageRegister) -> Image:
     """Take over an image that was built elsewhere; it is copied and looked at in the background."""
     return await parts.images.register(actor, wanted)
+
+
+@router.get("/builds", operation_id="get_build_offer")
+async def get_build_offer(actor: Caller, parts: Parts) -> BuildOffer:
+    """Whether images are built here, and how many at a time."""
+    return parts.images.builds.offer()
 
 
 @router.post("/builds", status_code=202, operation_id="build_image")

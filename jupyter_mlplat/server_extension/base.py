@@ -18,6 +18,7 @@ from jupyter_mlplat.errors import (
     NotFound,
     TooLarge,
 )
+from jupyter_mlplat.server_extension.platform import Answer
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CODES = {400: InvalidInput.code, 401: NotAllowed.code, 403: NotAllowed.code, 404: NotFound.code, 413: TooLarge.code,
@@ -56,6 +57,11 @@ class MlplatHandler(APIHandler):
         """Finish with JSON."""
         self.set_status(status)
         self.finish(json.dumps(body))
+
+    def pass_on(self, answer: Answer) -> None:
+        """Finish with what the platform said."""
+        self.set_status(answer.status)
+        self.finish(answer.body)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if isinstance(value, MlplatError) and value.status < 500:

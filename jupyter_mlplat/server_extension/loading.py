@@ -6,6 +6,7 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import IOLoop
 
+from jupyter_mlplat.server_extension.builds import BuildHandler, BuildPreviewHandler
 from jupyter_mlplat.server_extension.environment import follow_flavor, leave_token
 from jupyter_mlplat.server_extension.environments import (
     EnvironmentFilesHandler,
@@ -41,6 +42,8 @@ ROUTES: list[tuple[str, type]] = [
     (r"readings", ReadingsHandler),
     (r"submit/preview", PreviewHandler),
     (r"submit", SubmitHandler),
+    (r"builds/preview", BuildPreviewHandler),
+    (r"builds", BuildHandler),
     (r"exec", ExecHandler),
     (r"environments", EnvironmentsHandler),
     (r"environments/files", EnvironmentFilesHandler),

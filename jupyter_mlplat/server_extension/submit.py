@@ -2,9 +2,7 @@
 
 import asyncio
 import math
-import os
 import re
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -12,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import authenticated
 
-from jupyter_mlplat.errors import InvalidInput, MlplatError, NotFound
+from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.server_extension.base import MlplatHandler
-from jupyter_mlplat.server_extension.environment import private_folder, read_runtime
-from jupyter_mlplat.server_extension.platform import Answer, fetch
-from jupyter_mlplat.server_extension.sending import send_file
+from jupyter_mlplat.server_extension.environment import read_runtime
+from jupyter_mlplat.server_extension.packing import UNKNOWN_DIGEST, entry_file, limits_in_force, send_beside, what_goes
+from jupyter_mlplat.server_extension.platform import fetch
 
 if TYPE_CHECKING:
-    from jupyter_mlplat.jobs.bundle import Bundle, Limits
+    from jupyter_mlplat.jobs.bundle import Limits
     from jupyter_mlplat.jobs.models import JobCreate
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_\-\u4e00-\u9fff]+")
-_UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
 
 class PreviewHandler(MlplatHandler):
@@ -50,56 +47,21 @@ class SubmitHandler(MlplatHandler):
         entry = entry_file(self.work_folder, path if isinstance(path, str) else "")
         job = job_of(body, entry, read_runtime())
         await asyncio.to_thread(refuse_hopeless, entry, job, _kernels(self), read_runtime())
-        limits = await limits_in_force()
-        with tempfile.TemporaryDirectory(prefix="submit-", dir=private_folder()) as scratch:
-            packed = Path(scratch) / "bundle.tar.zst"
-            bundle = await asyncio.to_thread(pack_beside, entry, packed, limits)
-            await upload(bundle, packed)
-        answer = await fetch("POST", "jobs", job.model_dump(mode="json") | {"bundle": bundle.digest})
-        self._pass_on(answer)
-
-    def _pass_on(self, answer: Answer) -> None:
-        self.set_status(answer.status)
-        self.finish(answer.body)
-
-
-def entry_file(root: Path, relative: str) -> Path:
-    """The file that a job starts with, not resolved: a link stays one. NotFound, InvalidInput where there is none."""
-    base = root.resolve()
-    if not relative or "\0" in relative:
-        raise InvalidInput("Say which notebook or script of the work folder to submit.")
-    path = Path(os.path.normpath(base / relative.lstrip("/")))
-    if not path.is_relative_to(base) or not path.resolve().is_relative_to(base):
-        raise InvalidInput(f"{relative} lies outside the work folder. Submit a file inside it.")
-    if not path.is_file():
-        raise NotFound(f"There is no file {relative} in the work folder. Save it first.")
-    return path
+        digest = await send_beside(entry, await limits_in_force())
+        self.pass_on(await fetch("POST", "jobs", job.model_dump(mode="json") | {"bundle": digest}))
 
 
 def preview(root: Path, entry: Path, kernels: Collection[str], limits: "Limits | None" = None) -> dict[str, Any]:
     """The body of `GET submit/preview`; blocks while it looks through the folder. InvalidInput for an odd suffix."""
-    from jupyter_mlplat.jobs.bundle import survey
     from jupyter_mlplat.jobs.notebook import inspect
 
     facts = inspect(entry, kernels)
-    problems, files, excluded, total = list(facts.problems), [], [], 0
-    try:
-        found = survey(entry.parent, entry.name, limits)
-        files = [{"path": file.path, "size": file.size} for file in found.files]
-        excluded, total = [asdict(row) for row in found.excluded], found.total_bytes
-    except MlplatError as error:
-        problems.append(error.message)
-    folder = entry.parent.relative_to(root.resolve()).as_posix()
-    return {
-        "entry": entry.name,
-        "folder": "" if folder == "." else folder,
+    sent = what_goes(root, entry, limits)
+    return sent | {
         "kind": facts.kind.value,
         "name": job_name(entry),
-        "files": files,
-        "total_bytes": total,
-        "excluded": excluded,
         "parameters": [asdict(parameter) | {"default": _finite(parameter.default)} for parameter in facts.parameters],
-        "problems": problems,
+        "problems": [*facts.problems, *sent["problems"]],
     }
 
 
@@ -117,7 +79,7 @@ def job_of(fields: dict[str, Any], entry: Path, runtime: dict[str, Any]) -> "Job
     }
     given = {name: value for name, value in fields.items() if value is not None}
     try:
-        return JobCreate(**(defaults | given | {"bundle": _UNKNOWN_DIGEST, "entry": entry.name}))
+        return JobCreate(**(defaults | given | {"bundle": UNKNOWN_DIGEST, "entry": entry.name}))
     except ValidationError as error:
         raise InvalidInput(describe(error.errors())) from None
 
@@ -134,34 +96,6 @@ def refuse_hopeless(entry: Path, job: "JobCreate", kernels: Collection[str], run
         raise InvalidInput(" ".join(facts.problems))
     if facts.kind.value == "notebook":
         notebook.check(notebook.read(entry), job.parameters)
-
-
-def pack_beside(entry: Path, target: Path, limits: "Limits | None" = None) -> "Bundle":
-    """Pack the folder of `entry`; blocks."""
-    from jupyter_mlplat.jobs.bundle import pack, survey
-
-    return pack(survey(entry.parent, entry.name, limits), target)
-
-
-async def limits_in_force() -> "Limits | None":
-    """The owner's limits on a job's files; None where the platform does not say: it looks again at what it gets."""
-    from jupyter_mlplat.jobs.bundle import Limits
-
-    try:
-        own = (await fetch("GET", "bundles")).json()
-        return Limits(files=int(own["files"]), total_bytes=int(own["total_bytes"]))
-    except (MlplatError, KeyError, TypeError, ValueError):
-        return None
-
-
-async def upload(bundle: "Bundle", packed: Path) -> None:
-    """Bring the packed files to the platform, unless it has them."""
-    resource = f"bundles/{bundle.digest}"
-    there = await fetch("GET", resource)
-    if there.status == 404:
-        await send_file(packed, resource)
-    else:
-        there.json()
 
 
 def job_name(entry: Path) -> str:

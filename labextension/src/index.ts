@@ -1,4 +1,5 @@
 import { flavorsPlugin } from './flavors/plugin';
+import { imageBuildsPlugin } from './images/build-plugin';
 import { imagesModelPlugin, imagesPlugin } from './images/plugin';
 import { connectionLostPlugin } from './instances/lost';
 import { instanceModelPlugin, instancesPlugin } from './instances/plugin';
@@ -18,6 +19,7 @@ export default [
   instancesPlugin,
   flavorsPlugin,
   imagesPlugin,
+  imageBuildsPlugin,
   jobsPlugin,
   jobPagePlugin,
   storagePlugin,

@@ -31,7 +31,7 @@ export const IInstanceModel = new Token<InstanceModel>('jupyter-mlplat:IInstance
 /** The user's jobs, newest first. */
 export const IJobsModel = new Token<JobsModel>('jupyter-mlplat:IJobsModel', "The user's jobs.");
 
-/** The images that the user may use, and those that are being saved. */
+/** The images that the user may use, and those that are being made. */
 export const IImagesModel = new Token<ImagesModel>('jupyter-mlplat:IImagesModel', "The user's images.");
 
 /** Something that changes and says so. */
@@ -49,6 +49,8 @@ export const CommandIDs = {
   switchFlavor: 'mlplat:flavor-switch',
   chooseFlavor: 'mlplat:flavor-choose',
   saveImage: 'mlplat:image-save',
+  buildImage: 'mlplat:image-build',
+  showBuild: 'mlplat:image-build-show',
   showJobs: 'mlplat:job-list',
   submitJob: 'mlplat:job-submit',
   openJob: 'mlplat:job-open',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cleanLine, LogBuffer, LogRows, LogSearch, wrapLine } from '../src/jobs/log-buffer';
+import { cleanLine, LogBuffer, LogRows, LogSearch, wrapLine } from '../src/logs/buffer';
 
 function bufferOf(...pieces: string[]): LogBuffer {
   const buffer = new LogBuffer();

@@ -13,13 +13,14 @@ from jupyter_mlplat.backends.kubernetes.client import Cluster
 from jupyter_mlplat.backends.kubernetes.jobs import KubernetesJobs
 from jupyter_mlplat.backends.kubernetes.settings import KubernetesSettings
 from jupyter_mlplat.backends.kubernetes.watch import World
+from jupyter_mlplat.backends.memory import MemoryMounts
 from jupyter_mlplat.core.settings import Settings
 from jupyter_mlplat.jobs.survey import Limits
 from jupyter_mlplat.jobs.tokens import JobTokens
 
 
 def on_the_cluster(settings: Settings) -> Backends:
-    cluster, kubernetes = Cluster(), KubernetesSettings()  # type: ignore[call-arg]
+    cluster, kubernetes = Cluster(), KubernetesSettings()
     world = World(cluster, kubernetes.namespace)
     api = f"{kubernetes.api_url}{settings.service_prefix}v1"
     tokens = JobTokens(settings.hub_secret.get_secret_value())
@@ -30,7 +31,7 @@ def on_the_cluster(settings: Settings) -> Backends:
         for part in (jobs, images, world, cluster):
             await part.close()
 
-    return Backends(AnyFlavor(), images, jobs, close)
+    return Backends(AnyFlavor(), images, jobs, MemoryMounts(), close)
 
 
 if __name__ == "__main__":

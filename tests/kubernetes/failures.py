@@ -88,8 +88,8 @@ class FailingNode:
 @contextmanager
 def failing_node_of(kubectl: Kubectl) -> Iterator[FailingNode]:
     """The node that may fail; ready again afterwards."""
-    names = ("MLPLAT_TEST_NODE", "MLPLAT_TEST_NODE_STOP", "MLPLAT_TEST_NODE_START")
-    node = FailingNode(kubectl, *commands(*names))
+    name, stop, start = commands("MLPLAT_TEST_NODE", "MLPLAT_TEST_NODE_STOP", "MLPLAT_TEST_NODE_START")
+    node = FailingNode(kubectl, name, stop, start)
     node.spare("kueue-system")
     try:
         yield node

@@ -36,7 +36,7 @@ class GivenImages(MemoryImages):
     async def presets(self) -> list[PresetImage]:
         given: dict[str, str] = json.loads(os.environ["IMAGES"])
         return [
-            PresetImage(name, "dev", name, reference.partition("@")[2], 1, "x86_64", ("CPU",), at == 0, reference)
+            PresetImage(name, "dev", name, reference.partition("@")[2], 1, ("x86_64",), ("CPU",), at == 0, reference)
             for at, (name, reference) in enumerate(given.items())
         ]
 
@@ -45,7 +45,7 @@ class GivenImages(MemoryImages):
 
 
 def on_the_cluster(settings: Settings) -> Backends:
-    cluster, kubernetes = Cluster(), KubernetesSettings()  # type: ignore[call-arg]
+    cluster, kubernetes = Cluster(), KubernetesSettings()
     world = World(cluster, kubernetes.namespace)
     api = f"{kubernetes.api_url}{settings.service_prefix}v1"
     tokens = JobTokens(settings.hub_secret.get_secret_value())

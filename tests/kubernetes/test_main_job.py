@@ -86,6 +86,7 @@ def test_how_full_a_work_folder_is_is_shown_and_warned_of(
     alice: Client, alices_instance: Instance, release: Release
 ) -> None:
     seen = until(lambda: alice.instances.get(alices_instance.id).work, "its server has told")
+    assert seen is not None
     assert 0 < seen.used_bytes < seen.size_bytes
     lab = release.lab(alice, alices_instance)
     full = {"used_bytes": 97 * 2**30, "size_bytes": 100 * 2**30}

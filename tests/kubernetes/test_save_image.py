@@ -191,7 +191,7 @@ async def test_a_second_save_sends_nothing_again(ours: Saving, changed: Instance
 
 
 async def test_a_forged_mount_table_changes_nothing(lab: Lab, ours: Saving, tmp_path: Path) -> None:
-    forger = await lab.start("forger", **{"securityContext": {"seccompProfile": {"type": "Unconfined"}}})
+    forger = await lab.start("forger", securityContext={"seccompProfile": {"type": "Unconfined"}})
     await lab.run(
         forger,
         """

@@ -125,7 +125,7 @@ async def test_a_registry_with_tokens_and_a_certificate_of_its_own(lab: Lab, tmp
         access: dict[str, Any] = {"registry_insecure": False, "registry_user": USER, "images": catalogue(tmp_path, lab)}
         access |= {"registry_ca": authority.ca, "registry_password": SecretStr(PASSWORD)}
         async with saving(lab, lab.settings(f"{registry.address}/saved", **access)) as theirs:
-            secrets = {"imagePullSecrets": [{"name": "pull"}]}
+            secrets: dict[str, Any] = {"imagePullSecrets": [{"name": "pull"}]}
             instance = await started_from(lab, theirs, "guarded", **secrets)
             await lab.run(instance, CHANGES)
             saved = await theirs.save(instance, "guarded")

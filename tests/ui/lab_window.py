@@ -19,7 +19,7 @@ class LabWindow:
         self.flavor = page.locator(".mlp-indicator")
         self.notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.job = page.locator(".mlp-job-page:not(.lm-mod-hidden)")
-        self.job_state = self.job.locator(".mlp-job-header .mlp-state")
+        self.job_state = self.job.locator(".mlp-page-header .mlp-state")
         self.dialog = page.locator(".jp-Dialog")
         self.panel = page.locator("#jp-left-stack .lm-Widget.mlp-view:not(.lm-mod-hidden)")
 

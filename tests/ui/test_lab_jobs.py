@@ -67,7 +67,7 @@ def test_the_log_goes_to_a_folder_of_the_storage(
     form.get_by_role("button", name="Submit").click()
     lab.toast("submitted").get_by_role("button", name="Open").click()
     page = lab.page.get_by_role("tabpanel", name="logged #")  # beside it the page of another test is open again
-    expect(page.locator(".mlp-job-header .mlp-state")).to_have_text("Completed")
+    expect(page.locator(".mlp-page-header .mlp-state")).to_have_text("Completed")
     page.get_by_role("tab", name="Details").click()
     expect(page.get_by_text("obs://data/logs")).to_be_visible()
     kept = grace.storage.download("obs://data/logs/0.log", tmp_path / "0.log")

@@ -42,6 +42,8 @@ class Platform:
     objects: dict[str, bytes] = field(default_factory=dict)
     bundles: dict[str, bytes] = field(default_factory=dict)
     jobs: list[dict[str, Any]] = field(default_factory=list)
+    builds: list[dict[str, Any]] = field(default_factory=list)
+    no_builds: str = ""
     work_reports: list[dict[str, int]] = field(default_factory=list)
     to_emit: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     listener_left: threading.Event = field(default_factory=threading.Event)
@@ -56,6 +58,7 @@ class Platform:
             Route(V1 + "/events", self.events),
             Route(V1 + "/bundles/{digest}", self.bundle, methods=["GET", "PUT"]),
             Route(V1 + "/jobs", self.job, methods=["POST"]),
+            Route(V1 + "/images/builds", self.build, methods=["GET", "POST"]),
             Route(V1 + "/instances/{id}/work", self.work, methods=["PUT"]),
             Route(V1 + "/storage/buckets/{bucket}", self.place),
             Route(V1 + "/storage/objects", self.listing),
@@ -100,6 +103,12 @@ class Platform:
     async def work(self, request: Request) -> Response:
         self.work_reports.append(await request.json())
         return JSONResponse({})
+
+    async def build(self, request: Request) -> Response:
+        if request.method == "GET":
+            return JSONResponse({"absent": self.no_builds, "most": 2})
+        self.builds.append(await request.json())
+        return JSONResponse({"id": "m-built"}, 202)
 
     async def sink(self, request: Request) -> Response:
         digest, size = hashlib.sha256(), 0

@@ -115,6 +115,7 @@ def test_a_submission_packs_uploads_once_and_submits(platform: Platform, server:
     (folder / "lib").mkdir()
     (folder / "lib" / "net.py").write_text("y = 2\n")
     platform.bundles.clear()
+    platform.seen.clear()
     for name in (None, "second"):
         answer = submit(server, path=f"{folder.name}/train.py", name=name, environment={"A": "b"}, retries=2)
         assert answer.status_code == 202
@@ -130,7 +131,7 @@ def test_a_submission_packs_uploads_once_and_submits(platform: Platform, server:
     unpacked = zstandard.ZstdDecompressor().stream_reader(packed).read()
     with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
         assert tar.getnames() == ["lib/net.py", "train.py"]
-    assert sorted(entry.name for entry in server.folder.glob("submit-*")) == []
+    assert sorted(entry.name for entry in server.folder.glob("packed-*")) == []
 
 
 def test_the_platforms_refusal_comes_through(server: Server, folder: Path) -> None:

@@ -51,7 +51,25 @@ export class Client {
     return this.transport.send('POST', `v1/instances/${instanceId}/images/preview`, { exclude });
   }
 
-  /** Give up a save that is under way. */
+  buildPreview(path: string): Promise<models.IBuildPreview> {
+    return this.transport.get('builds/preview', { path });
+  }
+
+  buildImage(build: models.IImageBuild): Promise<models.IImage> {
+    return this.transport.send('POST', 'builds', build);
+  }
+
+  imageLogLink(id: string): string {
+    return this.transport.link(`v1/images/${id}/log`);
+  }
+
+  /** The log of a build from a byte offset on; it streams until the build has ended. */
+  followBuild(id: string, offset: number, abort: AbortSignal): Promise<Response> {
+    const url = this.transport.url(`v1/images/${id}/log`, { offset, follow: true });
+    return this.transport.fetch(url, { signal: abort });
+  }
+
+  /** Give up a save or a build that is under way. */
   cancelImage(id: string): Promise<models.IImage> {
     return this.transport.send('POST', `v1/images/${id}/cancel`);
   }

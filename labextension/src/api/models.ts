@@ -133,6 +133,8 @@ export interface IImage {
   status: ImageStatus;
   status_message: string;
   origin: 'PRESET' | 'IMAGE_SAVE' | 'CUSTOMIZE';
+  /** From a Containerfile. */
+  built: boolean;
   digest: string | null;
   size: number;
   added: number;
@@ -253,16 +255,33 @@ export interface IParameter {
 }
 
 /** What would be sent if the notebook or script at `path` were submitted now. */
-export interface ISubmitPreview {
+/** The files of a folder that would be sent, with `entry` what they are sent for; sizes in bytes. */
+export interface ISent {
   entry: string;
   folder: string;
-  kind: string;
   name: string;
   files: { path: string; size: number }[];
   total_bytes: number;
   excluded: { path: string; size: number | null; reason: string }[];
-  parameters: IParameter[];
   problems: string[];
+}
+
+export interface ISubmitPreview extends ISent {
+  kind: string;
+  parameters: IParameter[];
+}
+
+/** What a build of an image would send, and the images that its Containerfile names. */
+export interface IBuildPreview extends ISent {
+  stands_on: string[];
+}
+
+export interface IImageBuild {
+  /** The Containerfile in the work folder. */
+  path: string;
+  name: string;
+  tag: string;
+  description: string;
 }
 
 export interface ISubmit {

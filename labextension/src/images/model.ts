@@ -1,15 +1,15 @@
 import { Signal } from '@lumino/signaling';
 import { concerns } from '../api/nouns';
-import type { IImage, IImageSave } from '../api/models';
+import type { IImage, IImageBuild, IImageSave } from '../api/models';
 import { Refresher } from '../api/refresher';
 import type { IPlatform } from '../tokens';
 
-/** Whether an image is still being written. */
-export function isBeingSaved(image: IImage): boolean {
+/** Whether an image is still being saved, copied or built. */
+export function isBeingMade(image: IImage): boolean {
   return image.status === 'INIT' || image.status === 'CREATING';
 }
 
-/** The images that the user may use. `saved` tells of a save of this instance that has ended, well or not. */
+/** The images that the user may use. `ended` tells of a save or a build of this instance that has ended, well or not. */
 export class ImagesModel {
   constructor(private readonly platform: IPlatform) {
     const { events } = platform;
@@ -23,14 +23,14 @@ export class ImagesModel {
   }
 
   readonly changed = new Signal<this, void>(this);
-  readonly saved = new Signal<this, IImage>(this);
+  readonly ended = new Signal<this, IImage>(this);
 
   images: IImage[] | null = null;
   error: unknown = null;
 
-  /** Saves of this instance that are under way. */
-  get saving(): IImage[] {
-    return (this.images ?? []).filter(image => isBeingSaved(image) && image.instance_id === this._instanceId);
+  /** Saves and builds of this instance that are under way. */
+  get underWay(): IImage[] {
+    return (this.images ?? []).filter(image => isBeingMade(image) && image.instance_id === this._instanceId);
   }
 
   /** The image of that id, where it is known. */
@@ -49,16 +49,24 @@ export class ImagesModel {
 
   /** Begin a save; it goes on by itself. */
   async save(instanceId: string, save: IImageSave): Promise<IImage> {
-    const image = await this.platform.client.saveImage(instanceId, save);
-    this._under.add(image.id);
-    void this.refresh();
-    return image;
+    return this._begun(await this.platform.client.saveImage(instanceId, save));
   }
 
-  /** Give up a save; nothing of it stays. */
+  /** Have an image built from a Containerfile of the work folder; that goes on by itself. */
+  async build(build: IImageBuild): Promise<IImage> {
+    return this._begun(await this.platform.client.buildImage(build));
+  }
+
+  /** Give up a save or a build; nothing of it stays. */
   async cancel(image: IImage): Promise<void> {
     await this.platform.client.cancelImage(image.id);
     void this.refresh();
+  }
+
+  private _begun(image: IImage): IImage {
+    this._under.add(image.id);
+    void this.refresh();
+    return image;
   }
 
   private async _load(): Promise<void> {
@@ -74,9 +82,9 @@ export class ImagesModel {
   }
 
   private _noticeEnds(images: IImage[]): void {
-    const ended = images.filter(image => this._under.has(image.id) && !isBeingSaved(image));
-    this._under = new Set(this.saving.map(image => image.id));
-    ended.forEach(image => this.saved.emit(image));
+    const ended = images.filter(image => this._under.has(image.id) && !isBeingMade(image));
+    this._under = new Set(this.underWay.map(image => image.id));
+    ended.forEach(image => this.ended.emit(image));
   }
 
   private _refresher = new Refresher(() => this._load(), 1000);

@@ -2,6 +2,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { NotebookPanel } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import type { IImage } from '../api/models';
 import type { InstanceModel } from '../instances/model';
@@ -10,7 +11,7 @@ import { formatBytes } from '../ui/format';
 import { saveImageIcon } from '../ui/icons';
 import { ViewWidget } from '../ui/panel';
 import { ImagesModel } from './model';
-import { SaveStatus } from './progress';
+import { ImageStatus } from './progress';
 import { saveImage } from './save';
 
 export const imagesModelPlugin: JupyterFrontEndPlugin<ImagesModel> = {
@@ -22,21 +23,19 @@ export const imagesModelPlugin: JupyterFrontEndPlugin<ImagesModel> = {
   activate: (_: JupyterFrontEnd, platform: IPlatform) => new ImagesModel(platform)
 };
 
-/** A toast when a save has ended, with what can be done next. */
-function announceSaves(app: JupyterFrontEnd, platform: IPlatform, images: ImagesModel): void {
+/** A toast when a save or a build has ended, with what can be done next. */
+function announceEnds(app: JupyterFrontEnd, platform: IPlatform, images: ImagesModel): void {
   const { trans } = platform;
-  images.saved.connect((_, image: IImage) => {
-    const name = `${image.name}:${image.tag}`;
+  const showLog = ({ id }: IImage) => ({
+    label: trans.__('Show the log'),
+    callback: () => void app.commands.execute(CommandIDs.showBuild, { id })
+  });
+  images.ended.connect((_, image: IImage) => {
     if (image.status !== 'ACTIVE') {
-      const why = image.status_message || trans.__('The events in the Instance panel say why.');
-      Notification.error(trans.__('%1 could not be saved. %2', name, why), { autoClose: false });
+      Notification.error(failure(image, trans), { autoClose: false, actions: image.built ? [showLog(image)] : [] });
       return;
     }
-    const words =
-      image.added > 0
-        ? trans.__('%1 is saved, %2 larger than what it was made from.', name, formatBytes(image.added))
-        : trans.__('%1 is saved. The environment has not changed since its image.', name);
-    Notification.success(words, {
+    Notification.success(success(image, trans), {
       autoClose: false,
       actions: [
         {
@@ -50,6 +49,25 @@ function announceSaves(app: JupyterFrontEnd, platform: IPlatform, images: Images
       ]
     });
   });
+}
+
+function failure(image: IImage, trans: TranslationBundle): string {
+  const name = `${image.name}:${image.tag}`;
+  if (image.built) {
+    return trans.__('%1 could not be built. %2', name, image.status_message);
+  }
+  const why = image.status_message || trans.__('The events in the Instance panel say why.');
+  return trans.__('%1 could not be saved. %2', name, why);
+}
+
+function success(image: IImage, trans: TranslationBundle): string {
+  const name = `${image.name}:${image.tag}`;
+  if (image.built) {
+    return trans.__('%1 is built, %2 of its own.', name, formatBytes(image.added));
+  }
+  return image.added > 0
+    ? trans.__('%1 is saved, %2 larger than what it was made from.', name, formatBytes(image.added))
+    : trans.__('%1 is saved. The environment has not changed since its image.', name);
 }
 
 export const imagesPlugin: JupyterFrontEndPlugin<void> = {
@@ -79,13 +97,13 @@ export const imagesPlugin: JupyterFrontEndPlugin<void> = {
         await saveImage(platform, instance, images, { notebook, ...args });
       }
     });
-    announceSaves(app, platform, images);
+    announceEnds(app, platform, images);
     const open = () => void app.commands.execute(CommandIDs.showInstance);
     statusBar?.registerStatusItem('jupyter-mlplat:save-image', {
-      item: new ViewWidget(platform, () => React.createElement(SaveStatus, { images, open })),
+      item: new ViewWidget(platform, () => React.createElement(ImageStatus, { images, open })),
       align: 'left',
       rank: 100,
-      isActive: () => images.saving.length > 0,
+      isActive: () => images.underWay.length > 0,
       activeStateChanged: images.changed
     });
     palette?.addItem({ command: CommandIDs.saveImage, category: trans.__('ML platform') });

@@ -1,4 +1,5 @@
 import { Notification } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import type { IImage } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
@@ -16,38 +17,57 @@ function words(image: IImage): string {
   return `${formatBytes(progress.done)} / ${formatBytes(progress.total)}${speed}`;
 }
 
-/** Instance panel: the saves that are under way, with their bytes. */
-export function SavesInProgress({ images }: { images: ImagesModel }): JSX.Element {
-  const trans = useTrans();
+/** What is being done to an image, in words. */
+function doing(image: IImage, trans: TranslationBundle): string {
+  const name = `${image.name}:${image.tag}`;
+  return image.built ? trans.__('Building %1', name) : trans.__('Saving %1', name);
+}
+
+interface IImagesUnderWayProps {
+  images: ImagesModel;
+  showLog: (image: IImage) => void;
+}
+
+/** Instance panel: the saves and builds that are under way, with their bytes. */
+export function ImagesUnderWay({ images, showLog }: IImagesUnderWayProps): JSX.Element {
   useModel(images);
   return (
     <>
-      {images.saving.map(image => (
-        <div key={image.id} className="mlp-task">
-          <div className="mlp-row">
-            <span className="mlp-grow mlp-shrink">
-              <Name>{`${image.name}:${image.tag}`}</Name>
-            </span>
-            <span className="mlp-number">{words(image)}</span>
-          </div>
-          <ProgressBar
-            done={image.progress?.done ?? 0}
-            total={image.progress?.total ?? 0}
-            label={trans.__('Saving %1', `${image.name}:${image.tag}`)}
-          />
-          <div className="mlp-row">
-            <span className="mlp-faint mlp-grow mlp-shrink">
-              {image.progress?.message || trans.__('Looking for what has changed…')}
-            </span>
-            <CancelSave images={images} image={image} />
-          </div>
-        </div>
+      {images.underWay.map(image => (
+        <Task key={image.id} image={image} images={images} showLog={showLog} />
       ))}
     </>
   );
 }
 
-function CancelSave({ images, image }: { images: ImagesModel; image: IImage }): JSX.Element {
+function Task({ image, images, showLog }: IImagesUnderWayProps & { image: IImage }): JSX.Element {
+  const trans = useTrans();
+  const first = image.built ? trans.__('Waiting for the builder…') : trans.__('Looking for what has changed…');
+  return (
+    <div className="mlp-task">
+      <div className="mlp-row">
+        <span className="mlp-grow mlp-shrink">
+          <Name>{`${image.name}:${image.tag}`}</Name>
+        </span>
+        <span className="mlp-number">{words(image)}</span>
+      </div>
+      <ProgressBar done={image.progress?.done ?? 0} total={image.progress?.total ?? 0} label={doing(image, trans)} />
+      <div className="mlp-row">
+        <span className="mlp-faint mlp-grow mlp-shrink">{image.progress?.message || first}</span>
+        {image.built && (
+          <button type="button" className="mlp-link" onClick={() => showLog(image)}>
+            {trans.__('Show the log')}
+          </button>
+        )}
+        <CancelImage images={images} image={image} className="mlp-link" />
+      </div>
+    </div>
+  );
+}
+
+/** Gives up a save or a build. */
+export function CancelImage(props: { images: ImagesModel; image: IImage; className: string }): JSX.Element {
+  const { images, image, className } = props;
   const { trans } = usePlatform();
   const [asked, setAsked] = React.useState(false);
   const cancel = () => {
@@ -57,25 +77,26 @@ function CancelSave({ images, image }: { images: ImagesModel; image: IImage }): 
       Notification.error(error instanceof Error ? error.message : String(error));
     });
   };
+  const verb = image.built ? trans.__('Cancel the build') : trans.__('Cancel the save');
   return (
-    <button type="button" className="mlp-link" disabled={asked} onClick={cancel}>
-      {asked ? trans.__('Cancelling…') : trans.__('Cancel the save')}
+    <button type="button" className={className} disabled={asked} onClick={cancel}>
+      {asked ? trans.__('Cancelling…') : verb}
     </button>
   );
 }
 
-/** Status bar: one line while an image is being saved. */
-export function SaveStatus({ images, open }: { images: ImagesModel; open: () => void }): JSX.Element {
+/** Status bar: one line while an image is being saved or built. */
+export function ImageStatus({ images, open }: { images: ImagesModel; open: () => void }): JSX.Element {
   const trans = useTrans();
   useModel(images);
-  const image = images.saving[0];
+  const image = images.underWay[0];
   if (!image) {
     return <></>;
   }
   return (
     <button type="button" className="mlp-status" onClick={open} title={image.progress?.message}>
       <span className="mlp-spinner" aria-hidden="true" />
-      {trans.__('Saving %1', `${image.name}:${image.tag}`)} {words(image)}
+      {doing(image, trans)} {words(image)}
     </button>
   );
 }

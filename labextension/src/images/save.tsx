@@ -4,6 +4,7 @@ import type { InstanceModel } from '../instances/model';
 import type { IPlatform } from '../tokens';
 import { ask, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
+import { NameFields } from './fields';
 import type { ImagesModel } from './model';
 import { SavePreview } from './preview';
 import { isImageName, isImageTag, suggestName, suggestTag } from './names';
@@ -47,40 +48,17 @@ interface ISaveFormProps {
 function SaveForm({ save, dialog, load }: ISaveFormProps): JSX.Element {
   const trans = useTrans();
   const [, render] = React.useReducer((count: number) => count + 1, 0);
-  const nameIsBad = !isImageName(save.name);
-  const tagIsBad = !isImageTag(save.tag);
+  const ready = isImageName(save.name) && isImageTag(save.tag);
   React.useEffect(() => {
-    dialog.canAccept = !nameIsBad && !tagIsBad;
-  }, [dialog, nameIsBad, tagIsBad]);
+    dialog.canAccept = ready;
+  }, [dialog, ready]);
   const set = (change: Partial<IImageSave>) => {
     Object.assign(save, change);
     render();
   };
   return (
     <>
-      <div className="mlp-fields-row">
-        <label className="mlp-field mlp-grow">
-          <span>{trans.__('Name')}</span>
-          <input className="jp-mod-styled" value={save.name} onChange={event => set({ name: event.target.value })} />
-        </label>
-        <label className="mlp-field">
-          <span>{trans.__('Tag')}</span>
-          <input className="jp-mod-styled" value={save.tag} onChange={event => set({ tag: event.target.value })} />
-        </label>
-      </div>
-      {nameIsBad && (
-        <p className="mlp-invalid">{trans.__('A name has small letters, digits, and single . _ - between them.')}</p>
-      )}
-      {tagIsBad && <p className="mlp-invalid">{trans.__('A tag has letters, digits, and . _ - after the first.')}</p>}
-      <label className="mlp-field">
-        <span>{trans.__('Description (optional)')}</span>
-        <input
-          className="jp-mod-styled"
-          maxLength={512}
-          value={save.description}
-          onChange={event => set({ description: event.target.value })}
-        />
-      </label>
+      <NameFields image={save} set={set} />
       <SavePreview load={load} exclude={save.exclude ?? []} onExclude={exclude => set({ exclude })} />
       <p className="mlp-note">
         {trans.__('Your kernels keep running; what is in their memory is not saved. You can go on working meanwhile.')}

@@ -13,6 +13,15 @@ export interface IDesk {
   window: IWindowResolver | null;
 }
 
+/** Save the document of a path where it is open and has changes. */
+export async function saveDocument(documents: IDocumentManager, path: string): Promise<void> {
+  const widget = documents.findWidget(path);
+  const context = widget && documents.contextForWidget(widget);
+  if (context?.model.dirty) {
+    await context.save();
+  }
+}
+
 /** How many open documents have changes that are not saved. */
 export function countUnsaved(desk: IDesk): number {
   return unsaved(desk).length;

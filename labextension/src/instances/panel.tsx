@@ -4,7 +4,7 @@ import { launchIcon } from '@jupyterlab/ui-components';
 import type { IEvent, IInstance } from '../api/models';
 import type { ImagesModel } from '../images/model';
 import { ImageMarks } from '../images/marks';
-import { SavesInProgress } from '../images/progress';
+import { ImagesUnderWay } from '../images/progress';
 import type { EnvironmentsModel } from '../environments/model';
 import { EnvironmentsSection } from '../environments/section';
 import type { MountsModel } from '../mounts/model';
@@ -85,7 +85,7 @@ function Known(props: IInstancePanelProps & { instance: IInstance }): JSX.Elemen
       <section>
         <h3>{trans.__('Image')}</h3>
         <p className="mlp-note">{trans.__('Keep the packages that you installed, for jobs and other instances.')}</p>
-        <SavesInProgress images={images} />
+        <ImagesUnderWay images={images} showLog={({ id }) => void commands.execute(CommandIDs.showBuild, { id })} />
         <button
           type="button"
           className="mlp-button mlp-mod-primary"

@@ -37,7 +37,7 @@ export function JobHeader({ page, commands }: { page: JobPage; commands: Command
     );
   }
   return (
-    <div className="mlp-job-header">
+    <div className="mlp-page-header">
       <Title job={model.job} commands={commands} />
       <Facts job={model.job} />
       <Tabs page={page} />
@@ -89,7 +89,7 @@ function Facts({ job }: { job: IJob }): JSX.Element {
   const flavor = flavors?.find(({ id }) => id === job.flavor);
   const seconds = jobSeconds(job, now);
   return (
-    <div className="mlp-job-facts">
+    <div className="mlp-page-facts">
       {seconds !== null && <span className="mlp-number">{formatDuration(seconds, trans)}</span>}
       <span className="mlp-shrink">
         <Name>{job.image_name}</Name>
@@ -106,7 +106,7 @@ function Facts({ job }: { job: IJob }): JSX.Element {
         </span>
       )}
       {job.phase_message && job.phase !== 'Running' && job.phase !== 'Completed' && (
-        <span className="mlp-job-why mlp-ellipsis" data-tone={jobState(trans, job).tone} title={job.phase_message}>
+        <span className="mlp-page-why mlp-ellipsis" data-tone={jobState(trans, job).tone} title={job.phase_message}>
           {job.phase_message}
         </span>
       )}

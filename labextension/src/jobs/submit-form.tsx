@@ -3,14 +3,13 @@ import * as React from 'react';
 import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
 import { ImageMarks, marksInShort } from '../images/marks';
 import { useTrans } from '../ui/context';
-import { flavorLabel, formatBytes } from '../ui/format';
+import { flavorLabel } from '../ui/format';
 import { said } from '../ui/said';
+import { Problems, Sent } from '../ui/sent';
 import { invalidFields, type IDraft } from './draft';
 import { ChannelRows, LogsField, VariableRows } from './submit-more';
 import { ParameterFields } from './submit-parameters';
 import type { ISubmitChoices } from './submit';
-
-const FILES_SHOWN = 500;
 
 export interface IEditProps {
   draft: IDraft;
@@ -32,7 +31,7 @@ export function SubmitForm(props: { choices: ISubmitChoices; onChange: () => voi
   const edit: IEditProps = { draft, preview, invalid: invalidFields(draft, preview), set };
   return (
     <>
-      <Sent preview={preview} />
+      <Sent sent={preview} />
       <Problems problems={preview.problems} />
       <NameField {...edit} />
       <div className="mlp-fields-row">
@@ -42,48 +41,6 @@ export function SubmitForm(props: { choices: ISubmitChoices; onChange: () => voi
       <ParameterFields {...edit} />
       <More {...edit} />
     </>
-  );
-}
-
-function Sent({ preview }: { preview: ISubmitPreview }): JSX.Element {
-  const trans = useTrans();
-  const { files, excluded, total_bytes: bytes } = preview;
-  const count = trans._n('one file', '%1 files', files.length);
-  const left = excluded.length > 0 ? ' · ' + trans._n('one left out', '%1 left out', excluded.length) : '';
-  return (
-    <details className="mlp-sent">
-      <summary>
-        {trans.__('Sends %1, %2', count, formatBytes(bytes))}
-        {left}
-      </summary>
-      <ul className="mlp-files">
-        {files.slice(0, FILES_SHOWN).map(({ path, size }) => (
-          <li key={path}>
-            <span>{path}</span>
-            <span className="mlp-number mlp-faint">{formatBytes(size)}</span>
-          </li>
-        ))}
-        {excluded.slice(0, FILES_SHOWN).map(({ path, reason }) => (
-          <li key={`- ${path}`} className="mlp-mod-excluded">
-            <span>{path}</span>
-            <span className="mlp-faint">{reason}</span>
-          </li>
-        ))}
-      </ul>
-    </details>
-  );
-}
-
-function Problems({ problems }: { problems: string[] }): JSX.Element | null {
-  if (problems.length === 0) {
-    return null;
-  }
-  return (
-    <div className="mlp-error" role="alert">
-      {problems.map(problem => (
-        <div key={problem}>{problem}</div>
-      ))}
-    </div>
   );
 }
 

@@ -4,6 +4,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 import type { IFlavorOffer, IImage, IJob, ISubmitPreview } from '../api/models';
 import type { ImagesModel } from '../images/model';
+import { saveDocument } from '../instances/documents';
 import type { InstanceModel } from '../instances/model';
 import { CommandIDs, type IPlatform } from '../tokens';
 import { ask, type FormDialog } from '../ui/dialog';
@@ -32,7 +33,7 @@ export class JobSubmitter {
 
   /** Ask how the notebook or script at `path` is to run, submit it, and say so. */
   async submit(path: string, imageId?: string): Promise<IJob | null> {
-    await this._saveDocument(path);
+    await saveDocument(this.documents, path);
     const { trans } = this.platform;
     let choices: ISubmitChoices | null = null;
     const job = await ask<IJob>(this.platform, {
@@ -49,14 +50,6 @@ export class JobSubmitter {
       this._announce(job);
     }
     return job;
-  }
-
-  private async _saveDocument(path: string): Promise<void> {
-    const widget = this.documents.findWidget(path);
-    const context = widget && this.documents.contextForWidget(widget);
-    if (context?.model.dirty) {
-      await context.save();
-    }
   }
 
   private async _choices(path: string, imageId?: string): Promise<ISubmitChoices> {

@@ -36,5 +36,11 @@ export const saveImageIcon = icon(
     '2.200-1.100zm0 5L12 19.800l7.800-3.900L22 17l-10 5-10-5 2.200-1.100z"/>'
 );
 
+/** A layer put on others by a hammer's blow: an image that is built. */
+export const buildImageIcon = icon(
+  'build-image',
+  '<path d="M2 19h20v2H2zM2 15h20v2H2zM13 3l7 2v3l-7-1v1.500H9V7L4 9V6l5-3h4zM9.700 9.500h2.600V13H9.700z"/>'
+);
+
 /** Two bars. */
 export const pauseIcon = icon('pause', '<path d="M7 5h3.500v14H7zM13.500 5H17v14h-3.500z"/>');

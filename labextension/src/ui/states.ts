@@ -48,13 +48,13 @@ export function imageState(trans: TranslationBundle, image: IImage): IState {
   switch (image.status) {
     case 'INIT':
     case 'CREATING':
-      return { tone: 'busy', word: trans.__('Saving') };
+      return { tone: 'busy', word: image.built ? trans.__('Building') : trans.__('Saving') };
     case 'ACTIVE':
       return { tone: 'good', word: trans.__('Ready') };
     case 'DELETED':
       return { tone: 'idle', word: trans.__('Deleted') };
     default:
-      return { tone: 'bad', word: trans.__('Could not be saved') };
+      return { tone: 'bad', word: image.built ? trans.__('Could not be built') : trans.__('Could not be saved') };
   }
 }
 

@@ -1,6 +1,6 @@
 import * as React from 'react';
 import { useTrans } from '../ui/context';
-import { LogRows, type ILogRow, type LogBuffer } from './log-buffer';
+import { LogRows, type ILogRow, type LogBuffer } from './buffer';
 
 const ROW_HEIGHT = 18;
 const OVERSCAN = 20;

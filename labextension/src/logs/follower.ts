@@ -1,20 +1,22 @@
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
-import type { Client } from '../api/client';
 import type { EventStream } from '../api/events';
-import { LogBuffer } from './log-buffer';
+import { LogBuffer } from './buffer';
 
 const WAIT_MS = 3000;
 const SHOW_EVERY_MS = 100;
 
-/** Reads the log of one node of a job until the job has ended; a stream that breaks goes on where it was. */
+/** Where a log comes from: `follow` streams it from a byte offset on until what writes it has ended. */
+export interface ILogSource {
+  follow: (offset: number, abort: AbortSignal) => Promise<Response>;
+  isOver: () => boolean;
+}
+
+/** Reads a log until what writes it has ended; a stream that breaks goes on where it was. */
 export class LogFollower implements IDisposable {
   constructor(
-    private readonly client: Client,
     events: EventStream,
-    private readonly jobId: string,
-    private readonly node: number,
-    private readonly isOver: () => boolean
+    private readonly source: ILogSource
   ) {
     events.connected.connect(this._onConnected, this);
   }
@@ -51,7 +53,7 @@ export class LogFollower implements IDisposable {
 
   private async _run(turn: number): Promise<void> {
     while (!this.isDisposed && turn === this._turn) {
-      const over = this.isOver();
+      const over = this.source.isOver();
       if ((await this._follow()) && over && turn === this._turn) {
         this._become('ended');
         return;
@@ -64,7 +66,7 @@ export class LogFollower implements IDisposable {
   private async _follow(): Promise<boolean> {
     this._stream = new AbortController();
     try {
-      const response = await this.client.followLog(this.jobId, this.node, this._offset, this._stream.signal);
+      const response = await this.source.follow(this._offset, this._stream.signal);
       this.error = null;
       this._become('following');
       await this._read(response.body!.getReader());

@@ -1,0 +1,91 @@
+import type { IDocumentManager } from '@jupyterlab/docmanager';
+import * as React from 'react';
+import type { IBuildPreview, IImage, IImageBuild } from '../api/models';
+import { saveDocument } from '../instances/documents';
+import type { IPlatform } from '../tokens';
+import { useLoaded, useTrans } from '../ui/context';
+import { ask, type FormDialog } from '../ui/dialog';
+import { ErrorBox, Waiting } from '../ui/feedback';
+import { Problems, Sent } from '../ui/sent';
+import { NameFields } from './fields';
+import type { ImagesModel } from './model';
+import { isImageName, isImageTag, suggestTag } from './names';
+
+const CONTAINERFILE = /^(.*\.)?(containerfile|dockerfile)(\..*)?$/i;
+
+/** Whether a file is one to build an image from, by its name. */
+export function isContainerfile(path: string): boolean {
+  return CONTAINERFILE.test(path.split('/').pop() ?? '');
+}
+
+/** Ask what to call the image of the Containerfile at `path`, and have it built; null if the dialog was left. */
+export async function buildImage(
+  platform: IPlatform,
+  images: ImagesModel,
+  documents: IDocumentManager,
+  path: string
+): Promise<IImage | null> {
+  await saveDocument(documents, path);
+  const { client, trans } = platform;
+  const build: IImageBuild = { path, name: '', tag: suggestTag(new Date()), description: '' };
+  const load = async () => {
+    const preview = await client.buildPreview(path);
+    build.name = preview.name;
+    return preview;
+  };
+  return ask<IImage>(platform, {
+    title: trans.__('Build an image from %1', path.split('/').pop() ?? path),
+    verb: trans.__('Build'),
+    body: dialog => <BuildForm build={build} dialog={dialog} load={load} />,
+    accept: async say => {
+      say(trans.__('Packing and sending the folder…'));
+      return images.build(build);
+    }
+  });
+}
+
+interface IBuildFormProps {
+  build: IImageBuild;
+  dialog: FormDialog<IImage>;
+  load: () => Promise<IBuildPreview>;
+}
+
+function BuildForm({ build, dialog, load }: IBuildFormProps): JSX.Element {
+  const trans = useTrans();
+  const [, render] = React.useReducer((count: number) => count + 1, 0);
+  const { value: preview, error } = useLoaded(load, []);
+  const ready = preview?.problems.length === 0 && isImageName(build.name) && isImageTag(build.tag);
+  React.useEffect(() => {
+    dialog.canAccept = ready;
+  }, [dialog, ready]);
+  React.useEffect(() => {
+    if (preview) {
+      dialog.focusAccept();
+    }
+  }, [dialog, preview]);
+  if (error) {
+    return <ErrorBox error={error} />;
+  }
+  if (!preview) {
+    return <Waiting>{trans.__('Looking at the files of this folder…')}</Waiting>;
+  }
+  const set = (change: Partial<IImageBuild>) => {
+    Object.assign(build, change);
+    render();
+  };
+  return (
+    <>
+      <Sent sent={preview} />
+      <Problems problems={preview.problems} />
+      <NameFields image={build} set={set} />
+      <p className="mlp-note">
+        {preview.stands_on.length > 0
+          ? trans.__(
+              'It stands on %1. It is built away from this instance: you can go on working meanwhile.',
+              preview.stands_on.join(', ')
+            )
+          : trans.__('It is built away from this instance: you can go on working meanwhile.')}
+      </p>
+    </>
+  );
+}
