@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from chromium import chromium, pytest_runtest_makereport
 from instances_stage import Stage, running, staged
 from jobs_stage import Platform, identities
 from kubectl import Kubectl
@@ -24,6 +25,8 @@ from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.platform import until
 from jupyter_mlplat.testing.ssh_client import Machine
+
+__all__ = ["chromium", "pytest_runtest_makereport"]
 
 ROOT = Path(__file__).parent.parent.parent
 PLACES = {"test_ssh_hostile.py": 0, "test_chart.py": 2}

@@ -3,23 +3,21 @@
 `--screenshots FOLDER` renders the pictures of the documentation into FOLDER and runs nothing else.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import PATIENCE_MS, chromium, pytest_runtest_makereport
 from console_stage import WIDE, OpenPage, Stage, stage
 from lab_window import LabWindow
 from people import SignIn, user_of
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from jupyter_mlplat.instances.models import Instance
 from jupyter_mlplat.sdk import Client
 from jupyter_mlplat.testing.platform import RunningPlatform, running_platform
 
-PATIENCE_MS = 120_000
-QUIET = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-RESULTS = Path("test-results")
+__all__ = ["chromium", "pytest_runtest_makereport"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,29 +30,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if (item.path.name == "test_pictures.py") is not wanted]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Chromium without a window. It ends with each module: Playwright's loop would be in the way of asyncio tests."""
-    program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *QUIET.split()])
-        yield browser
-        browser.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A failure leaves a picture of each page that was open."""
-    report = yield
-    browser = getattr(item, "funcargs", {}).get("chromium")
-    if report.failed and browser and browser.is_connected():
-        RESULTS.mkdir(exist_ok=True)
-        pages = [page for window in browser.contexts for page in window.pages]
-        for number, page in enumerate(pages):
-            page.screenshot(path=RESULTS / f"{item.name}-{call.when}-{number}.png", timeout=15_000)
-    return report
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,12 @@ class LabWindow:
             self.page.get_by_role("button", name=re.compile("Upload Files")).click()
         chooser.value.set_files(files)
         for file in files:
-            expect(self._file(file.name)).to_be_visible()
+            expect(self.file(file.name)).to_be_visible()
 
     def open(self, name: str) -> None:
         """A notebook of the list of files."""
         self.show("File Browser")
-        self._file(name).dblclick()
+        self.file(name).dblclick()
         expect(self.tab(name)).to_have_class(re.compile("lm-mod-current"))
         self.wait_for_kernel()
 
@@ -126,7 +126,8 @@ class LabWindow:
         tab.click()
         return self.page.locator(f"#{tab.get_attribute('aria-controls')}")
 
-    def _file(self, name: str) -> Locator:
+    def file(self, name: str) -> Locator:
+        """A row of the list of files."""
         return self.page.locator(".jp-DirListing-item").filter(has_text=re.compile(f"^{re.escape(name)}"))
 
     def _wait_for_save(self) -> None:
