@@ -1,5 +1,6 @@
 """Saving the environment in Lab: looked at first, with what is left out, and given up."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def lab(graces_instance: Instance, sign_in: SignIn, grace: Client) -> LabWindow:
     lab = LabWindow(sign_in("grace"))
     lab.enter(graces_instance)
     return lab
+
+
+def test_where_nothing_is_built_the_form_says_why(lab: LabWindow, graces_instance: Instance, grace: Client) -> None:
+    write = ["python", "-c", "open('Dockerfile', 'w').write('FROM python:3.11')"]
+    assert grace.instances.exec(graces_instance.id, write) == 0
+    lab.show("File Browser")
+    lab.file("Dockerfile").click(button="right")
+    lab.page.locator(".lm-Menu-item").filter(has_text=re.compile("^Build an Image")).click()
+    expect(lab.dialog.get_by_role("alert")).to_contain_text("This platform runs no containers")
+    expect(lab.dialog.get_by_role("button", name="Build")).to_be_disabled()
 
 
 @contextmanager
