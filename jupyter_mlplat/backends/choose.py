@@ -52,9 +52,8 @@ def _local(settings: Settings) -> Backends:
         await environments.close()
         await hub.close()
 
-    variables = {"MLPLAT_IMPORT_ADDRESSES": ",".join(settings.import_addresses)}
     instances = LocalInstances(
-        data, hub, environments, api=api, console=settings.service_prefix, granting=granting, variables=variables
+        data, hub, environments, api=api, console=settings.service_prefix, granting=granting, variables=_told(settings)
     )
     return Backends(
         instances,
@@ -64,6 +63,11 @@ def _local(settings: Settings) -> Backends:
         close,
         local_ssh(data, instances) if settings.ssh_port else None,
     )
+
+
+def _told(settings: Settings) -> dict[str, str]:
+    """What the platform's owner tells the servers of instances, as variables."""
+    return {"MLPLAT_IMPORT_ADDRESSES": ",".join(settings.import_addresses)}
 
 
 def _kubernetes(settings: Settings) -> Backends:
@@ -93,7 +97,9 @@ def _kubernetes(settings: Settings) -> Backends:
         for part in (jobs, images, hub, world, cluster):
             await part.close()
 
-    instances = KubernetesInstances(cluster, world, hub, kubernetes, console=settings.service_prefix)
+    instances = KubernetesInstances(
+        cluster, world, hub, kubernetes, console=settings.service_prefix, variables=_told(settings)
+    )
     doors = None
     if kubernetes.sshd_port:
         doors = PodDoors(world, kubernetes.sshd_port, settings.gateway_secret.get_secret_value())

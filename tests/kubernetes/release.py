@@ -149,6 +149,10 @@ categories = ["CPU", "GPU", "ASCEND"]
 default = true
 reference = "{images.python}"
 """
+    settings = {
+        "MLPLAT_KUBERNETES_PATIENCE": "PT20S",
+        "MLPLAT_IMPORT_ADDRESSES": json.dumps([os.environ["MLPLAT_HOST_ADDRESS"]]),
+    }
     little = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
     runtime = Path(os.environ["MLPLAT_TEST_RUNTIME"])
     containerd = Path(os.environ["MLPLAT_TEST_CONTAINERD"])
@@ -163,7 +167,7 @@ reference = "{images.python}"
             "resources": little,
             "logins": {user: hashlib.sha256(token.encode()).hexdigest() for user, token in logins.items()},
         },
-        "platform": {"admins": [ADMIN], "resources": little, "settings": {"MLPLAT_KUBERNETES_PATIENCE": "PT20S"}},
+        "platform": {"admins": [ADMIN], "resources": little, "settings": settings},
         "proxy": {"resources": little, "service": {"type": "NodePort", "nodePort": int(url.rpartition(":")[2])}},
         "ssh": {
             "enabled": True,

@@ -22,7 +22,6 @@ BAD = b"FROM python:3.11\nRUN echo trying && exit 3\n"
 @pytest.fixture
 def lab(release: Release, alice: Client, alices_instance: Instance, chromium: Browser) -> Iterator[LabWindow]:
     """The Lab of alice's instance, with folders `good` and `bad` to build."""
-    assert alice.instances.exec(alices_instance.id, ["mkdir", "-p", "good", "bad"]) == 0
     files = release.lab(alice, alices_instance)
     for folder, text in (("good", GOOD), ("bad", BAD)):
         files.put(f"{folder}/Containerfile", text)

@@ -123,6 +123,12 @@ def test_the_variables_say_where_the_platform_is_and_keep_labs_state_on_the_clai
     assert variables["JUPYTER_RUNTIME_DIR"].startswith(variables["MLPLAT_PRIVATE"])
 
 
+def test_the_owners_variables_are_the_servers_too() -> None:
+    made = pod(spec(), SETTINGS, console=CONSOLE, variables={"MLPLAT_IMPORT_ADDRESSES": "10.0.0.0/8"})
+    entries = made["spec"]["containers"][0]["env"]
+    assert {"name": "MLPLAT_IMPORT_ADDRESSES", "value": "10.0.0.0/8"} in entries
+
+
 def test_names_of_users_become_labels_that_nobody_else_has() -> None:
     assert names.label_value("alice") == "alice"
     assert names.label_value("a@b.c") != names.label_value("a-b.c")

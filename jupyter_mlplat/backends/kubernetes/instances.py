@@ -1,8 +1,9 @@
 """Instances of the Kubernetes back end: a claim, and a pod that the Hub's spawner makes from our manifest."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mlplat.backends.base import (
@@ -39,13 +40,21 @@ LOG_LINES = 5
 
 
 class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
-    """Instances as pods of the users' namespace. `console` is the path of the console below the proxy."""
+    """Instances as pods of the users' namespace. `console` is the path of the console below the proxy, `variables` are
+    what the platform's owner tells their servers."""
 
     def __init__(
-        self, cluster: Cluster, world: World, hub: HubClient, settings: KubernetesSettings, *, console: str
+        self,
+        cluster: Cluster,
+        world: World,
+        hub: HubClient,
+        settings: KubernetesSettings,
+        *,
+        console: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._cluster, self._world, self._hub = cluster, world, hub
-        self._settings, self._console = settings, console
+        self._settings, self._console, self._variables = settings, console, variables
         self._view = HubView(hub)
         self._removal = Removal(cluster, world, settings)
 
@@ -111,7 +120,7 @@ class KubernetesInstances(InstanceBackend, LiveResize, GrowingWork):
         return Observation(ServerState.RUNNING, last_activity=server.last_activity if server else None)
 
     def launch(self, spec: InstanceSpec) -> ServerLaunch:
-        manifest = build_pod(spec, self._settings, console=self._console)
+        manifest = build_pod(spec, self._settings, console=self._console, variables=self._variables)
         return ServerLaunch(instance_id=spec.instance_id, owner=spec.owner, pod=manifest)
 
     async def offers(self, flavors: Sequence[Flavor], switching: InstanceSpec | None = None) -> list[FlavorOffer]:

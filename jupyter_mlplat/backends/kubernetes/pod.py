@@ -1,6 +1,8 @@
 """The pod of an instance, whole, as a value. Nothing of it comes from a browser."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mlplat.backends.base import InstanceSpec
@@ -39,14 +41,26 @@ COMMAND = ["tini", "--", PYTHON, "-m", "jupyter_mlplat.hub.server"]
 GRACE_SECONDS = 10
 
 
-def pod(spec: InstanceSpec, settings: KubernetesSettings, *, console: str) -> Json:
-    """The manifest of an instance's pod; `console` is the path of the console below the proxy.
+def pod(
+    spec: InstanceSpec,
+    settings: KubernetesSettings,
+    *,
+    console: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Json:
+    """The manifest of an instance's pod; `console` is the path of the console below the proxy, `variables` are what the
+    platform's owner tells its server.
 
     InvalidInput where the image of `spec` is not named by its digest.
     """
     if "@sha256:" not in spec.image_reference:
         raise InvalidInput(f"The image {spec.image_name} is not in the registry of the cluster. Choose another image.")
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": _metadata(spec), "spec": _pod_spec(spec, settings, console)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(spec),
+        "spec": _pod_spec(spec, settings, environment(spec, settings, console) | dict(variables)),
+    }
 
 
 def runtime(spec: InstanceSpec) -> Json:
@@ -109,16 +123,15 @@ def _metadata(spec: InstanceSpec) -> Json:
     }
 
 
-def _pod_spec(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> Json:
+def _pod_spec(spec: InstanceSpec, settings: KubernetesSettings, variables: dict[str, str]) -> Json:
     return {
         **pod_spec(spec.flavor, settings, grace_seconds=GRACE_SECONDS),
-        "containers": [_container(spec, settings, console)],
+        "containers": [_container(spec, settings, variables)],
         "volumes": _volumes(spec, settings),
     }
 
 
-def _container(spec: InstanceSpec, settings: KubernetesSettings, console: str) -> Json:
-    variables = environment(spec, settings, console)
+def _container(spec: InstanceSpec, settings: KubernetesSettings, variables: dict[str, str]) -> Json:
     return {
         "name": names.NOTEBOOK,
         "image": spec.image_reference,
