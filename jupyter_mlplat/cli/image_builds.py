@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jupyter_mlplat.cli.arguments import one_of
+from jupyter_mlplat.cli.arguments import one_of, pairs
 from jupyter_mlplat.cli.asking import leaving
 from jupyter_mlplat.cli.formats import size
 from jupyter_mlplat.cli.options import Json
@@ -35,6 +35,9 @@ def build(
     file: Annotated[
         str | None, typer.Option(metavar="PATH", help="The Containerfile in FOLDER; else Containerfile or Dockerfile.")
     ] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Option("--build-arg", metavar="NAME=VALUE", help="A value for an ARG; may be repeated.")
+    ] = None,
     description: Annotated[str, typer.Option()] = "",
     categories: Annotated[
         list[str] | None, typer.Option("--for", help="CPU, GPU or ASCEND; else as the image below.")
@@ -56,6 +59,7 @@ def build(
                 file=file,
                 description=description,
                 categories=[kind for one in categories or [] if (kind := one_of(Category, one, "--for"))],
+                arguments=pairs(arguments or [], "--build-arg"),
                 services=[use for one in services or [] if (use := one_of(Service, one, "--service"))],
                 sent=sent,
             )

@@ -1,4 +1,4 @@
-"""What a Containerfile stands on: the images of others that it names. Pure; by the rules of Containerfile(5).
+"""What a Containerfile stands on: the images of others that it names; and its arguments. Pure; by Containerfile(5).
 
 It is not checked any further: what cannot be built says so when it is.
 """
@@ -15,6 +15,7 @@ _HERE = re.compile(r"<<-?\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))")
 _ARGUMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 _WITH_HERE = ("RUN", "COPY", "ADD")
+_ARG = re.compile(r"\s*ARG\s+", re.IGNORECASE)
 
 
 @dataclass
@@ -72,11 +73,41 @@ def read(text: str) -> Stages:
     return stages
 
 
+def with_arguments(text: str, values: Mapping[str, str]) -> str:
+    """The Containerfile with these values for its arguments, in each ARG that names them.
+
+    InvalidInput for an argument that no ARG names, and for a value of several lines.
+    """
+    if not values:
+        return text
+    escape, given, lines = _escape_of(text), set[str](), list[str]()
+    if odd := [name for name, value in values.items() if len(value.splitlines()) > 1]:
+        raise InvalidInput(f"The value of {odd[0]} has several lines.")
+
+    def told(found: "re.Match[str]") -> str:
+        if found[1] not in values:
+            return found[0]
+        given.add(found[1])
+        value = "".join(escape + letter if letter in f'"${escape}' else letter for letter in values[found[1]])
+        return f'{found[1]}="{value}"'
+
+    begins, goes_on = None, False
+    for line in text.splitlines():
+        if not line.lstrip().startswith("#"):
+            begins = begins if goes_on else _ARG.match(line)
+            at = begins.end() if begins and not goes_on else 0
+            goes_on = line.rstrip().endswith(escape)
+            line = line[:at] + _ARGUMENT.sub(told, line[at:]) if begins else line
+        lines.append(line)
+    if unknown := sorted(set(values) - given):
+        raise InvalidInput(f"The Containerfile has no ARG {unknown[0]}.")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
     """The instructions with what follows them, without comments and what stands in here-documents."""
     lines = iter(text.splitlines())
-    found = _ESCAPE.fullmatch(text.lstrip().partition("\n")[0].strip())
-    escape = found[1] if found else "\\"
+    escape = _escape_of(text)
     for line in lines:
         whole = _joined(line, lines, escape)
         instruction, _, words = whole.partition(" ")
@@ -85,6 +116,12 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
                 _pass_over(lines, here[2])
         if instruction:
             yield instruction.upper(), words.strip()
+
+
+def _escape_of(text: str) -> str:
+    """What lets a line go on: a backslash, unless the first line says otherwise."""
+    found = _ESCAPE.fullmatch(text.lstrip().partition("\n")[0].strip())
+    return found[1] if found else "\\"
 
 
 def _joined(line: str, more: Iterator[str], escape: str) -> str:

@@ -1,12 +1,14 @@
 """Images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound
 from jupyter_mlplat.flavors.models import Category
+from jupyter_mlplat.images.containerfile import with_arguments
 from jupyter_mlplat.images.models import (
     Image,
     ImageBuild,
@@ -87,12 +89,14 @@ class Images:
         description: str = "",
         categories: Sequence[Category] = (),
         services: Sequence[Service] = (),
+        arguments: Mapping[str, str] = MappingProxyType({}),
         sent: Sent | None = None,
     ) -> Image:
         """Have an image built from the Containerfile of a folder; `wait` until that is done.
 
         `file` is the Containerfile's path in the folder; without it `Containerfile`, or else `Dockerfile`. Files that
-        `.mlplatignore` leaves out do not go. `sent` is called with (bytes sent, bytes in all) while the folder goes up.
+        `.mlplatignore` leaves out do not go. `arguments` are values for its ARGs: the Containerfile that
+        is sent has them in it. `sent` is called with (bytes sent, bytes in all) while the folder goes up.
         """
         found = containerfile(Path(folder), file)
         fields = {"resource_categories": list(categories), "services": list(services)}
@@ -101,7 +105,7 @@ class Images:
                 "name": name,
                 "tag": tag,
                 "description": description,
-                "containerfile": read_text(found),
+                "containerfile": with_arguments(read_text(found), arguments),
                 "bundle": f"sha256:{'0' * 64}",
                 **{key: value for key, value in fields.items() if value},
             }

@@ -156,10 +156,12 @@ def test_through_the_installed_chart_and_from_an_instance(
     lab = release.lab(alice, alices_instance)
     lab.put(WHEEL, wheel())
     lab.put("Containerfile", WITH_PACKAGE.encode())
-    command = ["mlplat", "image", "build", ".", "--name", "charted", "--tag", "1", "--wait"]
+    named = ["--name", "charted", "--tag", "1", "--build-arg", "BASE=python:3.11"]
+    command = ["mlplat", "image", "build", ".", *named, "--wait"]
     assert alice.instances.exec(alices_instance.id, command) == 0
     image = alice.images.find("charted:1")
     assert "STEP 1/6: FROM python:3.11" in "".join(alice.images.log(image.id))
+    assert 'ARG BASE="python:3.11"' in alice.images.get(image.id).containerfile
     script = tmp_path / "greet.py"
     script.write_text(GREET)
     job = alice.jobs.wait(alice.jobs.submit(script, image=image.id, flavor="t.small").id, timeout=120)

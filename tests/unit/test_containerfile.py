@@ -1,9 +1,9 @@
-"""What a Containerfile says that it stands on."""
+"""What a Containerfile says that it stands on, and values for its arguments."""
 
 import pytest
 
 from jupyter_mlplat.errors import InvalidInput
-from jupyter_mlplat.images.containerfile import read
+from jupyter_mlplat.images.containerfile import read, with_arguments
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,29 @@ def test_what_names_no_image_is_refused(text: str) -> None:
 )
 def test_its_last_stage_is_the_image(text: str, image: str) -> None:
     assert read(text).last == image
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "after"),
+    [
+        ("FROM a:1", {}, "FROM a:1"),
+        ("ARG BASE\nFROM ${BASE}\n", {"BASE": "a:1"}, 'ARG BASE="a:1"\nFROM ${BASE}\n'),
+        ("ARG A=1 B=2 C\nFROM a:1", {"B": "x y", "C": ""}, 'ARG A=1 B="x y" C=""\nFROM a:1\n'),
+        ("arg A='1 2'\nFROM a:1\n  ARG A\n", {"A": "3"}, 'arg A="3"\nFROM a:1\n  ARG A="3"\n'),
+        ("FROM a:1\nARG A \\\n # B\n    B=1\nRUN x \\\n ARG B\n", {"B": "2"},
+         'FROM a:1\nARG A \\\n # B\n    B="2"\nRUN x \\\n ARG B\n'),
+        ("FROM a:1\nARG A\nARG AB\n", {"A": 'say "$x" \\'}, 'FROM a:1\nARG A="say \\"\\$x\\" \\\\"\nARG AB\n'),
+    ],
+)  # fmt: skip
+def test_arguments_are_given_their_values(text: str, values: dict[str, str], after: str) -> None:
+    assert with_arguments(text, values) == after
+
+
+@pytest.mark.parametrize(("values", "words"), [({"B": "1"}, "no ARG B"), ({"A": "1\n2"}, "several lines")])
+def test_an_argument_that_cannot_be_given_is_refused(values: dict[str, str], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        with_arguments("ARG A\n# ARG B\nFROM a:1\nRUN echo \\\n ARG B\n", values)
+
+
+def test_a_value_of_an_argument_is_read_as_it_is_built() -> None:
+    assert list(read(with_arguments("ARG BASE=b:1\nFROM ${BASE}", {"BASE": "a:1"})).named) == ["a:1"]
