@@ -52,8 +52,11 @@ class Builds:
         """Why nothing is built here, in words; empty where it is."""
         return self.backend.no_builds if isinstance(self.backend, BuildsImages) else _NO_CONTAINERS
 
-    def offer(self) -> BuildOffer:
-        return BuildOffer(absent=self.refusal, most=self.settings.running_build_quota)
+    async def offer(self, actor: Actor) -> BuildOffer:
+        """What stands in the way of a build now, if anything does."""
+        async with self.database.read() as session:
+            running = await store.count_builds(session, actor.user)
+        return BuildOffer(absent=self.refusal, running=running, most=self.settings.running_build_quota)
 
     async def submit(self, actor: Actor, wanted: ImageBuild) -> Image:
         """A new image that the reconciler will build."""

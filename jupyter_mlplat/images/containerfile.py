@@ -1,4 +1,4 @@
-"""What a Containerfile stands on: the images of others that it names; and its arguments. Pure; by Containerfile(5).
+"""What a Containerfile stands on: the images of others that it names; and its arguments. By Containerfile(5).
 
 It is not checked any further: what cannot be built says so when it is.
 """
@@ -6,10 +6,12 @@ It is not checked any further: what cannot be built says so when it is.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jupyter_mlplat.errors import InvalidInput
 
 SCRATCH = "scratch"
+MOST_BYTES = 64 * 1024
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
 _HERE = re.compile(r"<<-?\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -71,6 +73,22 @@ def read(text: str) -> Stages:
             "The Containerfile has no FROM: begin it with the image to build on, such as FROM python:3.11"
         )
     return stages
+
+
+def load(file: Path) -> str:
+    """The text of a Containerfile. InvalidInput says in words why it cannot be had."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise InvalidInput(
+                f"{file.name} has more than {MOST_BYTES // 1024} KiB, which is much for a Containerfile."
+            )
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{file.name} is no text in UTF-8.") from None
+    except OSError as error:
+        raise InvalidInput(f"{file.name} cannot be read: {error.strerror}.") from None
 
 
 def with_arguments(text: str, values: Mapping[str, str]) -> str:

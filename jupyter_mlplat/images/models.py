@@ -12,6 +12,7 @@ from jupyter_mlplat.core.models import Description, Digest, Line, Model, Moment,
 from jupyter_mlplat.core.package_name import package_key
 from jupyter_mlplat.core.text import Rule, one_line, whole
 from jupyter_mlplat.flavors.models import Category
+from jupyter_mlplat.images.containerfile import MOST_BYTES
 
 ImageName = Annotated[
     str,
@@ -31,7 +32,7 @@ ImageTag = Annotated[
 ]
 
 
-Containerfile = Annotated[str, StringConstraints(min_length=1, max_length=64 * 1024), AfterValidator(whole)]
+Containerfile = Annotated[str, StringConstraints(min_length=1, max_length=MOST_BYTES), AfterValidator(whole)]
 
 
 class ImageStatus(StrEnum):
@@ -204,7 +205,8 @@ class BuildOffer(Model):
     """Whether images are built here; `absent` says why they are not, empty where they are."""
 
     absent: str = ""
-    most: int = Field(description="How many builds a user may have under way")
+    running: int = Field(description="How many builds the caller has under way")
+    most: int = Field(description="How many they may have under way")
 
 
 class Image(Model):

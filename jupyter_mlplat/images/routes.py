@@ -37,8 +37,8 @@ async def register_image(actor: Caller, parts: Parts, wanted: ImageRegister) -> 
 
 @router.get("/builds", operation_id="get_build_offer")
 async def get_build_offer(actor: Caller, parts: Parts) -> BuildOffer:
-    """Whether images are built here, and how many at a time."""
-    return parts.images.builds.offer()
+    """Whether images are built here, and how many of the caller's are."""
+    return await parts.images.builds.offer(actor)
 
 
 @router.post("/builds", status_code=202, operation_id="build_image")

@@ -87,7 +87,7 @@ def stays_inside(path: str, target: str) -> bool:
 def _entry_below(root: Path, entry: str) -> str:
     path = Path(os.path.normpath(root / entry))
     if not path.is_relative_to(root) or not path.resolve().is_relative_to(root):
-        raise InvalidInput(f"{entry} lies outside the folder {root.name}: a job starts with a file of its own folder.")
+        raise InvalidInput(f"{entry} lies outside the folder {root.name}: choose a file of the folder itself.")
     if not path.is_file():
         raise InvalidInput(f"There is no file {entry} in the folder {root.name}.")
     return (path.parent.resolve() / path.name).relative_to(root).as_posix()
@@ -123,14 +123,14 @@ class _Walk:
             folders = Counter(str(PurePosixPath(file.path).parent) for file in self.files).most_common(3)
             most = ", ".join(f"{name} ({count:,})" for name, count in folders)
             raise TooLarge(
-                f"The folder has {len(self.files):,} files and a job may have {self.limits.files:,}. "
+                f"The folder has {len(self.files):,} files and {self.limits.files:,} may be sent. "
                 f"Most are in {most}. {_WAY_OUT}"
             )
         if total > self.limits.total_bytes:
             biggest = sorted(self.files, key=lambda file: -file.size)[:3]
             most = ", ".join(f"{file.path} ({size_in_words(file.size)})" for file in biggest)
             raise TooLarge(
-                f"The folder holds {size_in_words(total)} and a job may have {size_in_words(self.limits.total_bytes)}. "
+                f"The folder holds {size_in_words(total)} and {size_in_words(self.limits.total_bytes)} may be sent. "
                 f"The biggest are {most}. {_WAY_OUT}"
             )
 
@@ -183,8 +183,8 @@ class _Walk:
             verdict = self.ignore.verdict(path, folder=True)
         if verdict.reason is None and not verdict.asked and facts.st_size > self.limits.file_bytes:
             return (
-                f"larger than {size_in_words(self.limits.file_bytes)}: give it as an input, "
-                f"or take it in with a line !{path} in {IGNORE_FILE}"
+                f"larger than {size_in_words(self.limits.file_bytes)}: put it into storage and give it to jobs as an "
+                f"input, or take it in with a line !{path} in {IGNORE_FILE}"
             )
         return verdict.reason
 
@@ -201,7 +201,9 @@ class _Walk:
         self.excluded.append(Excluded(path.encode("utf-8", "backslashreplace").decode(), size, reason))
 
 
-_WAY_OUT = f"Leave some out with a file {IGNORE_FILE} in the folder, or put data into storage and give it as an input."
+_WAY_OUT = (
+    f"Leave some out with a file {IGNORE_FILE} in the folder, or put data into storage and give it to jobs as an input."
+)
 
 
 def _unfit_name(path: str) -> str | None:

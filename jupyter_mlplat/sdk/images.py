@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
-from jupyter_mlplat.errors import BackendFailure, InvalidInput, NotFound
+from jupyter_mlplat.errors import BackendFailure, NotFound
 from jupyter_mlplat.flavors.models import Category
-from jupyter_mlplat.images.containerfile import with_arguments
+from jupyter_mlplat.images.containerfile import load, with_arguments
 from jupyter_mlplat.images.models import (
     Image,
     ImageBuild,
@@ -105,7 +105,7 @@ class Images:
                 "name": name,
                 "tag": tag,
                 "description": description,
-                "containerfile": with_arguments(read_text(found), arguments),
+                "containerfile": with_arguments(load(found), arguments),
                 "bundle": f"sha256:{'0' * 64}",
                 **{key: value for key, value in fields.items() if value},
             }
@@ -178,13 +178,6 @@ def containerfile(folder: Path, file: str | None = None) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise NotFound(f"There is no {' and no '.join(names)} in the folder {folder}.")
-
-
-def read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file} is no text in UTF-8.") from error
 
 
 def _plain(value: str | bool) -> str:

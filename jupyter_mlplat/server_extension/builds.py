@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import authenticated
 
-from jupyter_mlplat.errors import InvalidInput, MlplatError
+from jupyter_mlplat.errors import Conflict, InvalidInput, MlplatError
 from jupyter_mlplat.server_extension.base import MlplatHandler
 from jupyter_mlplat.server_extension.packing import UNKNOWN_DIGEST, entry_file, limits_in_force, send_beside, what_goes
 from jupyter_mlplat.server_extension.platform import fetch
@@ -26,11 +26,11 @@ class BuildPreviewHandler(MlplatHandler):
 
     @authenticated
     async def get(self) -> None:
-        """`?path=` is the Containerfile, work-relative. Whatever would keep it from being built is a problem."""
+        """`?path=` is the Containerfile, work-relative. Problems are what is known to keep it from being built."""
         file = entry_file(self.work_folder, self.get_query_argument("path", "", strip=False))
-        absent = str((await fetch("GET", "images/builds")).json()["absent"])
         body = await asyncio.to_thread(preview, self.work_folder, file, await limits_in_force())
-        body["problems"] = [absent] if absent else body["problems"]
+        if words := await _in_the_way():
+            body["problems"] = [words]
         self.answer(body)
 
 
@@ -44,6 +44,8 @@ class BuildHandler(MlplatHandler):
         path = body.pop("path", "")
         file = entry_file(self.work_folder, path if isinstance(path, str) else "")
         wanted = await asyncio.to_thread(build_of, body, file)
+        if words := await _in_the_way():
+            raise Conflict(words)
         wanted.bundle = await send_beside(file, await limits_in_force())
         self.pass_on(await fetch("POST", "images/builds", wanted.model_dump(mode="json")))
 
@@ -86,7 +88,14 @@ def _stands_on(text: str) -> list[str]:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{file.name} is no text in UTF-8.") from None
+    from jupyter_mlplat.images.containerfile import load
+
+    return load(file)
+
+
+async def _in_the_way() -> str:
+    """Why nothing can be built just now, in words; empty where it can."""
+    offer = (await fetch("GET", "images/builds")).json()
+    if not offer["absent"] and offer["running"] >= offer["most"]:
+        return f"You have as many builds under way as your quota allows: {offer['most']}. Wait, or cancel one."
+    return str(offer["absent"])

@@ -51,7 +51,7 @@ def what_goes(root: Path, entry: Path, limits: "Limits | None" = None) -> dict[s
 
 
 async def limits_in_force() -> "Limits | None":
-    """The owner's limits on a job's files; None where the platform does not say: it looks again at what it gets."""
+    """The owner's limits on what is sent; None where the platform does not say: it looks again at what it gets."""
     from jupyter_mlplat.jobs.bundle import Limits
 
     try:

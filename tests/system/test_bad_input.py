@@ -222,7 +222,7 @@ def test_a_folder_with_too_many_files_says_what_to_do(platform: RunningPlatform,
     way_out = "Leave some out with a file .mlplatignore in the folder, or put data into storage"
     done = platform.mlplat("job", "submit", str(folder / "train.py"), check=False)
     assert done.returncode == 1
-    assert "The folder has 1,001 files and a job may have 1,000." in done.stderr
+    assert "The folder has 1,001 files and 1,000 may be sent." in done.stderr
     assert way_out in done.stderr
     preview = lab.http.get("/mlplat/submit/preview", params={"path": "many/train.py"}).json()
     assert any("1,001 files" in problem and way_out in problem for problem in preview["problems"])

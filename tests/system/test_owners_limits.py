@@ -62,14 +62,14 @@ def test_lab_holds_to_the_owners_limits(strict: RunningPlatform) -> None:
     for number in range(6):
         lab.put(f"{number}.py", b"1")
     problems = lab.http.get("/mlplat/submit/preview", params={"path": "0.py"}).json()["problems"]
-    assert [problem for problem in problems if "The folder has 6 files and a job may have 5." in problem]
+    assert [problem for problem in problems if "The folder has 6 files and 5 may be sent." in problem]
     refused = lab.http.post("/mlplat/submit", json={"path": "0.py"})
     assert (refused.status_code, refused.json()["error_code"]) == (413, "MLPLAT.TOO_LARGE")
 
 
 @pytest.mark.parametrize(("sizes", "words"), [
-    ([10] * 6, "The folder has 6 files and a job may have 5."),
-    ([60_000, 50_000], "The folder holds 107.4 KiB and a job may have 97.7 KiB."),
+    ([10] * 6, "The folder has 6 files and 5 may be sent."),
+    ([60_000, 50_000], "The folder holds 107.4 KiB and 97.7 KiB may be sent."),
 ])  # fmt: skip
 def test_the_owner_sets_how_large_a_jobs_folder_may_be(
     strict: RunningPlatform, tmp_path: Path, sizes: list[int], words: str

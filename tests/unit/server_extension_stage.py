@@ -44,6 +44,7 @@ class Platform:
     jobs: list[dict[str, Any]] = field(default_factory=list)
     builds: list[dict[str, Any]] = field(default_factory=list)
     no_builds: str = ""
+    running_builds: int = 0
     work_reports: list[dict[str, int]] = field(default_factory=list)
     to_emit: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     listener_left: threading.Event = field(default_factory=threading.Event)
@@ -106,7 +107,7 @@ class Platform:
 
     async def build(self, request: Request) -> Response:
         if request.method == "GET":
-            return JSONResponse({"absent": self.no_builds, "most": 2})
+            return JSONResponse({"absent": self.no_builds, "running": self.running_builds, "most": 2})
         self.builds.append(await request.json())
         return JSONResponse({"id": "m-built"}, 202)
 

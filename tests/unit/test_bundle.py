@@ -79,13 +79,13 @@ def test_an_entry_that_is_no_file_of_the_folder_is_refused(tmp_path: Path, entry
 
 def test_too_many_files_says_how_many_where_and_what_to_do(tmp_path: Path) -> None:
     fill(tmp_path, {"t.py": ""} | {f"images/{number}.png": "" for number in range(20)})
-    with pytest.raises(TooLarge, match=r"21 files and a job may have 10.*images \(20\).*\.mlplatignore.*input"):
+    with pytest.raises(TooLarge, match=r"21 files and 10 may be sent.*images \(20\).*\.mlplatignore.*input"):
         survey(tmp_path, "t.py", Limits(files=10))
 
 
 def test_too_many_bytes_names_the_biggest(tmp_path: Path) -> None:
     fill(tmp_path, {"t.py": "", "weights.bin": b"x" * 3000, "small": b"x"})
-    with pytest.raises(TooLarge, match=r"holds 2\.9 KiB and a job may have 2\.0 KiB.*weights\.bin \(2\.9 KiB\), small"):
+    with pytest.raises(TooLarge, match=r"holds 2\.9 KiB and 2\.0 KiB may be sent.*weights\.bin \(2\.9 KiB\), small"):
         survey(tmp_path, "t.py", Limits(total_bytes=2048))
 
 

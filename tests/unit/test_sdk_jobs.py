@@ -100,7 +100,7 @@ def test_parameters_are_what_the_notebook_takes(stage: Stage, client: Client, fo
 
 def test_the_owners_limits_on_a_folder_hold(stage: Stage, client: Client, folder: Path) -> None:
     stage.on("GET", "bundles", json_reply({"files": 1, "total_bytes": 1000}))
-    with pytest.raises(TooLarge, match="a job may have 1"):
+    with pytest.raises(TooLarge, match="1 may be sent"):
         client.jobs.submit(folder / "train digits!.ipynb")
 
 

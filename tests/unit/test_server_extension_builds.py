@@ -55,7 +55,23 @@ def test_where_nothing_is_built_the_preview_says_why(server: Server, folder: Pat
         platform.no_builds = ""
 
 
+def test_a_full_quota_is_told_before_anything_is_sent(server: Server, folder: Path, platform: Platform) -> None:
+    platform.running_builds = 2
+    try:
+        assert "quota allows: 2" in get_preview(server, "Vision Model/Containerfile").json()["problems"][0]
+        refused = build(server, path="Vision Model/Containerfile", name="a", tag="1")
+        assert (refused.status_code, platform.bundles) == (409, {})
+    finally:
+        platform.running_builds = 0
+
+
+def test_a_mark_of_byte_order_is_passed_over(server: Server, folder: Path) -> None:
+    (folder / "Containerfile").write_bytes(b"\xef\xbb\xbfFROM python:3.11\n")
+    assert get_preview(server, "Vision Model/Containerfile").json()["problems"] == []
+
+
 @pytest.mark.parametrize(("content", "words"), [
+    (b"FROM python:3.11\n" + b"#" * 65536, "more than 64 KiB"),
     (b"", "has no FROM"), (b"RUN true\n", "has no FROM"), (b"FROM $NOTHING\n", "NOTHING"),
     (b"\xff\xfe", "no text in UTF-8"),
 ])  # fmt: skip

@@ -254,7 +254,6 @@ export interface IParameter {
   help: string;
 }
 
-/** What would be sent if the notebook or script at `path` were submitted now. */
 /** The files of a folder that would be sent, with `entry` what they are sent for; sizes in bytes. */
 export interface ISent {
   entry: string;
@@ -266,6 +265,7 @@ export interface ISent {
   problems: string[];
 }
 
+/** What would be sent if the notebook or script at `path` were submitted now. */
 export interface ISubmitPreview extends ISent {
   kind: string;
   parameters: IParameter[];

@@ -1,16 +1,18 @@
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 import type { IImage } from '../api/models';
+import { ApiError } from '../api/transport';
 import { LogPane } from '../logs/pane';
-import { CommandIDs, type IPlatform } from '../tokens';
+import type { IPlatform } from '../tokens';
 import { useLoaded, useModel, usePlatform, useTrans } from '../ui/context';
-import { EmptyState, Waiting } from '../ui/feedback';
+import { EmptyState, ErrorBox, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
 import { useInSight, ViewWidget } from '../ui/panel';
 import { imageState } from '../ui/states';
 import { Ago, Name, StateLabel } from '../ui/text';
 import { isBeingMade, type ImagesModel } from './model';
 import { CancelImage } from './progress';
+import { usesOf } from './uses';
 
 /** The page of one build, in the main area: what it makes, how it is, and its log. */
 export class BuildPage extends ViewWidget {
@@ -35,21 +37,21 @@ interface IBuildProps {
 function Build({ id, images, commands, widget }: IBuildProps): JSX.Element {
   const { client, trans } = usePlatform();
   const inSight = useInSight(widget);
-  const { image, isGone } = useImage(id, images);
-  const close = () => widget.parent?.close();
-  if (isGone) {
+  const { image, error, reload } = useImage(id, images);
+  if (!image && error instanceof ApiError && error.status === 404) {
     return (
-      <EmptyState action={trans.__('Close')} onAction={close}>
+      <EmptyState action={trans.__('Close')} onAction={() => widget.parent?.close()}>
         {trans.__('This image is not there any more: its build was given up, or it was deleted.')}
       </EmptyState>
     );
   }
   if (!image) {
-    return <Waiting>{trans.__('Reading the image…')}</Waiting>;
+    return error ? <ErrorBox error={error} retry={reload} /> : <Waiting>{trans.__('Reading the image…')}</Waiting>;
   }
   const source = {
     follow: (offset: number, abort: AbortSignal) => client.followBuild(id, offset, abort),
-    isOver: () => images.images !== null && !images.underWay.some(one => one.id === id)
+    // as it was when the page came up, where the list does not have it
+    isOver: () => !isBeingMade(images.byId(id) ?? image)
   };
   const download = { href: client.imageLogLink(id), name: `${image.name}-${image.tag}.log` };
   return (
@@ -60,17 +62,21 @@ function Build({ id, images, commands, widget }: IBuildProps): JSX.Element {
   );
 }
 
-/** The image of that id, as it is now. */
-function useImage(id: string, images: ImagesModel): { image?: IImage; isGone: boolean } {
+interface IFound {
+  image?: IImage;
+  error?: unknown;
+  reload: () => void;
+}
+
+/** The image of that id, as it is now. The list is long: an old image may not be on it, and is asked for. */
+function useImage(id: string, images: ImagesModel): IFound {
   const { client } = usePlatform();
+  const [tries, reload] = React.useReducer((count: number) => count + 1, 0);
   useModel(images);
   const listed = images.byId(id);
-  // the list is long: an old image may not be on it
-  const { value, error } = useLoaded(
-    () => (listed ? Promise.resolve(listed) : client.image(id)),
-    [listed === undefined]
-  );
-  return { image: listed ?? value, isGone: listed === undefined && error !== undefined };
+  const isListed = listed !== undefined;
+  const asked = useLoaded(async () => (isListed ? undefined : client.image(id)), [id, isListed, tries]);
+  return { image: listed ?? asked.value, error: asked.error, reload };
 }
 
 function Header({ image, images, commands }: Omit<IBuildProps, 'id' | 'widget'> & { image: IImage }): JSX.Element {
@@ -107,29 +113,21 @@ function Header({ image, images, commands }: Omit<IBuildProps, 'id' | 'widget'> 
 /** What can be done next. */
 function Next({ image, images, commands }: Omit<IBuildProps, 'id' | 'widget'> & { image: IImage }): JSX.Element {
   const platform = usePlatform();
-  const { trans } = platform;
   if (isBeingMade(image)) {
     return <CancelImage images={images} image={image} className="mlp-button" />;
   }
-  if (image.status !== 'ACTIVE') {
-    return <></>;
-  }
   return (
     <>
-      <button
-        type="button"
-        className="mlp-button"
-        onClick={() => void commands.execute(CommandIDs.submitJob, { image_id: image.id })}
-      >
-        {trans.__('Use it in a job')}
-      </button>
-      <button
-        type="button"
-        className="mlp-button mlp-mod-primary"
-        onClick={() => void platform.openConsole(`instances/new?image=${image.id}`)}
-      >
-        {trans.__('Start an instance')}
-      </button>
+      {usesOf(image, platform, commands).map(({ label, callback }, index) => (
+        <button
+          key={label}
+          type="button"
+          className={index === 0 ? 'mlp-button mlp-mod-primary' : 'mlp-button'}
+          onClick={callback}
+        >
+          {label}
+        </button>
+      ))}
     </>
   );
 }

@@ -3,6 +3,7 @@ import { ICommandPalette, MainAreaWidget, Notification, WidgetTracker } from '@j
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { saveDocument } from '../instances/documents';
 import { CommandIDs, IImagesModel, IPlatform } from '../tokens';
 import { buildImageIcon } from '../ui/icons';
 import { buildImage, isContainerfile } from './build';
@@ -29,11 +30,13 @@ export const imageBuildsPlugin: JupyterFrontEndPlugin<void> = {
       if (typeof args.path === 'string') {
         return args.path;
       }
+      if (args.selected) {
+        const items = [...(browser?.tracker.currentWidget?.selectedItems() ?? [])];
+        return items.find(item => isContainerfile(item.path))?.path ?? null;
+      }
+      // whatever it is called: the form says what is wrong with it
       const widget = app.shell.currentWidget;
-      const paths = args.selected
-        ? [...(browser?.tracker.currentWidget?.selectedItems() ?? [])].map(item => item.path)
-        : [(widget && documents.contextForWidget(widget)?.path) ?? ''];
-      return paths.find(isContainerfile) ?? null;
+      return (widget && documents.contextForWidget(widget)?.path) ?? null;
     };
     app.commands.addCommand(CommandIDs.buildImage, {
       label: trans.__('Build an Image…'),
@@ -57,7 +60,8 @@ export const imageBuildsPlugin: JupyterFrontEndPlugin<void> = {
           });
           return;
         }
-        const image = await buildImage(platform, images, documents, app.serviceManager.contents.localPath(path));
+        await saveDocument(documents, path);
+        const image = await buildImage(platform, images, app.serviceManager.contents.localPath(path));
         if (image) {
           await app.commands.execute(CommandIDs.showBuild, { id: image.id });
         }
@@ -113,10 +117,13 @@ function newPage(
   const widget = new MainAreaWidget({ content: new BuildPage(platform, id, images, app.commands) });
   const entitle = () => {
     const image = images.byId(id);
-    widget.title.label = image ? `${image.name}:${image.tag}` : platform.trans.__('Build');
+    if (image) {
+      widget.title.label = `${image.name}:${image.tag}`;
+    }
   };
   widget.id = `mlplat-build-${id}`;
   widget.title.icon = buildImageIcon;
+  widget.title.label = platform.trans.__('Build');
   widget.title.closable = true;
   widget.toolbar.hide();
   images.changed.connect(entitle);

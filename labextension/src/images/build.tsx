@@ -1,7 +1,5 @@
-import type { IDocumentManager } from '@jupyterlab/docmanager';
 import * as React from 'react';
 import type { IBuildPreview, IImage, IImageBuild } from '../api/models';
-import { saveDocument } from '../instances/documents';
 import type { IPlatform } from '../tokens';
 import { useLoaded, useTrans } from '../ui/context';
 import { ask, type FormDialog } from '../ui/dialog';
@@ -11,21 +9,17 @@ import { NameFields } from './fields';
 import type { ImagesModel } from './model';
 import { isImageName, isImageTag, suggestTag } from './names';
 
-const CONTAINERFILE = /^(.*\.)?(containerfile|dockerfile)(\..*)?$/i;
+const CONTAINERFILE = /^(.*\.)?(containerfile|dockerfile)([._-].*)?$/i;
+const NONE = /\.(dockerignore|containerignore|gz|tgz|xz|zst|zip|tar|log|md)$/i;
 
 /** Whether a file is one to build an image from, by its name. */
 export function isContainerfile(path: string): boolean {
-  return CONTAINERFILE.test(path.split('/').pop() ?? '');
+  const name = path.split('/').pop() ?? '';
+  return CONTAINERFILE.test(name) && !NONE.test(name);
 }
 
-/** Ask what to call the image of the Containerfile at `path`, and have it built; null if the dialog was left. */
-export async function buildImage(
-  platform: IPlatform,
-  images: ImagesModel,
-  documents: IDocumentManager,
-  path: string
-): Promise<IImage | null> {
-  await saveDocument(documents, path);
+/** Ask what to call the image of the Containerfile at `path` in the work folder, and have it built; null if the dialog was left. */
+export async function buildImage(platform: IPlatform, images: ImagesModel, path: string): Promise<IImage | null> {
   const { client, trans } = platform;
   const build: IImageBuild = { path, name: '', tag: suggestTag(new Date()), description: '' };
   const load = async () => {

@@ -13,6 +13,7 @@ import { ViewWidget } from '../ui/panel';
 import { ImagesModel } from './model';
 import { ImageStatus } from './progress';
 import { saveImage } from './save';
+import { usesOf } from './uses';
 
 export const imagesModelPlugin: JupyterFrontEndPlugin<ImagesModel> = {
   id: 'jupyter-mlplat:images-model',
@@ -37,16 +38,7 @@ function announceEnds(app: JupyterFrontEnd, platform: IPlatform, images: ImagesM
     }
     Notification.success(success(image, trans), {
       autoClose: false,
-      actions: [
-        {
-          label: trans.__('Use it in a job'),
-          callback: () => void app.commands.execute(CommandIDs.submitJob, { image_id: image.id })
-        },
-        {
-          label: trans.__('Start an instance'),
-          callback: () => void platform.openConsole(`instances/new?image=${image.id}`)
-        }
-      ]
+      actions: usesOf(image, platform, app.commands)
     });
   });
 }
