@@ -160,6 +160,8 @@ def test_the_page_of_a_built_image_shows_its_containerfile_and_log(
     seeds.instance()
     text = "FROM python:3.11\nRUN echo '<b>'\n"
     wanted = {"name": "paged", "tag": "1", "bundle": seeds.bundle(), "containerfile": text}
+    offer = api.get("/images/builds").raise_for_status().json()
+    assert (offer["absent"], offer["running"]) == ("", 0) and offer["most"] > 0
     built = api.post("/images/builds", json=wanted).raise_for_status().json()["id"]
     log = api.get(f"/images/{built}/log", params={"follow": True}).raise_for_status()
     assert log.text == text and log.headers["Content-Type"].startswith("text/plain")
