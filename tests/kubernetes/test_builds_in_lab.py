@@ -21,11 +21,11 @@ BAD = b"FROM python:3.11\nRUN echo trying && exit 3\n"
 
 @pytest.fixture
 def lab(release: Release, alice: Client, alices_instance: Instance, chromium: Browser) -> Iterator[LabWindow]:
-    """The Lab of alice's instance, with folders `good` and `bad` to build."""
+    """The Lab of alice's instance, with two files to build from."""
     files = release.lab(alice, alices_instance)
-    for folder, text in (("good", GOOD), ("bad", BAD)):
-        files.put(f"{folder}/Containerfile", text)
-    files.put("good/words.txt", b"spoken softly\n")
+    files.put("Containerfile", GOOD)
+    files.put("Dockerfile-bad", BAD)
+    files.put("words.txt", b"spoken softly\n")
     expect.set_options(timeout=PATIENCE_MS)
     window = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=release.url)
     window.set_default_timeout(PATIENCE_MS)
@@ -38,26 +38,33 @@ def lab(release: Release, alice: Client, alices_instance: Instance, chromium: Br
     window.close()
 
 
-def build(lab: LabWindow, folder: str) -> Locator:
-    """Choose "Build an Image…" of the Containerfile in a folder; the dialog, filled in."""
+def chosen(lab: LabWindow, file: str) -> Locator:
+    """The dialog of "Build an Image…" in the menu of a file."""
     lab.show("File Browser")
-    lab.page.locator(".jp-BreadCrumbs-home").click()
-    lab.file(folder).dblclick()
-    lab.file("Containerfile").click(button="right")
+    lab.file(file).click(button="right")
     lab.page.locator(".lm-Menu-item").filter(has_text=re.compile("^Build an Image")).click()
     expect(lab.dialog.get_by_text("Sends")).to_be_visible()
     return lab.dialog
 
 
+def build(lab: LabWindow, file: str, name: str) -> Locator:
+    """The page of what is built from a file under NAME:1."""
+    dialog = chosen(lab, file)
+    dialog.get_by_label("Name").fill(name)
+    dialog.get_by_label("Tag").fill("1")
+    dialog.get_by_role("button", name="Build").click()
+    expect(dialog).to_have_count(0)
+    return lab.page.locator(".mlp-build-page").filter(has_text=f"{name}:1")
+
+
 def test_from_the_list_of_files_to_the_image(lab: LabWindow, alice: Client) -> None:
-    dialog = build(lab, "good")
-    expect(dialog.get_by_label("Name")).to_have_value("good")
+    dialog = chosen(lab, "Containerfile")
+    expect(dialog.get_by_label("Name")).to_have_value("work")
     expect(dialog.get_by_text("It stands on python:3.11.")).to_be_visible()
     dialog.get_by_label("Tag").fill("no tag")
     expect(dialog.get_by_role("button", name="Build")).to_be_disabled()
-    dialog.get_by_label("Tag").fill("1")
-    dialog.get_by_role("button", name="Build").click()
-    page = lab.page.locator(".mlp-build-page")
+    dialog.get_by_role("button", name="Cancel").click()
+    page = build(lab, "Containerfile", "good")
     state = page.locator(".mlp-page-header .mlp-state")
     expect(state).to_have_text("Building")
     log = page.get_by_role("log")
@@ -76,10 +83,7 @@ def test_from_the_list_of_files_to_the_image(lab: LabWindow, alice: Client) -> N
 
 
 def test_a_build_that_fails_says_at_which_step(lab: LabWindow) -> None:
-    dialog = build(lab, "bad")
-    dialog.get_by_label("Tag").fill("1")
-    dialog.get_by_role("button", name="Build").click()
-    page = lab.page.locator(".mlp-build-page").filter(has_text="bad:1")
+    page = build(lab, "Dockerfile-bad", "bad")
     expect(page.locator(".mlp-page-header .mlp-state")).to_have_text("Could not be built")
     expect(page.locator(".mlp-page-header")).to_contain_text("exit 3")
     expect(lab.toast("bad:1 could not be built")).to_be_visible()
@@ -87,10 +91,6 @@ def test_a_build_that_fails_says_at_which_step(lab: LabWindow) -> None:
 
 
 def test_a_build_that_is_cancelled_leaves_nothing(lab: LabWindow, alice: Client) -> None:
-    dialog = build(lab, "good")
-    dialog.get_by_label("Tag").fill("2")
-    dialog.get_by_role("button", name="Build").click()
-    page = lab.page.locator(".mlp-build-page").filter(has_text="good:2")
-    page.get_by_role("button", name="Cancel the build").click()
+    build(lab, "Containerfile", "late").get_by_role("button", name="Cancel the build").click()
     expect(lab.page.get_by_text("This image is not there any more")).to_be_visible()
-    assert [image for image in alice.images.list(name="good") if image.tag == "2"] == []
+    assert alice.images.list(name="late") == []
