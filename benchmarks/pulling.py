@@ -111,8 +111,17 @@ def _pulled(reference: str) -> float:
 
 
 def _forget(image: str) -> None:
-    """Take an image off the node."""
-    run([*NERDCTL, "rmi", "--force", image])
+    """Take an image off the node, once the node has removed the containers of its pods."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            run([*NERDCTL, "rmi", image])
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _start(place: str, image: str) -> float:
