@@ -135,13 +135,13 @@ def source(folder: Path, files: int, size: int) -> Path:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The hash of each file."""
+    """The hash of each file of a folder and of those in it."""
 
     def digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    return {path.name: digest(path) for path in folder.iterdir()}
+    return {path.relative_to(folder).as_posix(): digest(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def timed(work: Callable[[], object]) -> float:

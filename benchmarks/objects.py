@@ -1,8 +1,14 @@
-"""Folders to and from object storage: `copy_parallel` against boto3's transfer manager and s5cmd, on one MinIO."""
+"""Folders to and from object storage: `copy_parallel` against boto3's transfer manager, s3fs and s5cmd, on one MinIO.
+
+MLPLAT_BENCH_S3FS names the Python of an environment with s3fs; without it that peer is left out.
+"""
 
 import argparse
 import itertools
+import json
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,18 +30,32 @@ Times = dict[tuple[str, str], list[float]]
 
 @dataclass(frozen=True)
 class Work:
-    """`at_most` of the time of each peer (up, down) is what we mean to reach."""
+    """`files` are so many of a size, each size in a folder of its own; `at_most` of the time of each peer (up, down) is
+    what we mean to reach."""
 
     what: str
-    files: int
-    size: int
+    files: dict[int, int]
     at_most: dict[str, tuple[float, float]]
 
 
 WORKS = (
-    Work("1,000 files of 10 KB", 1000, 10_000, {"boto3": (0.33, 0.33), "s5cmd": (0.91, 0.91)}),
-    Work("1 file of 200 MB", 1, 200_000_000, {"boto3": (1, 1), "s5cmd": (1.11, 1)}),
+    Work("1,000 files of 10 KB", {10_000: 1000}, {"boto3": (0.33, 0.33), "s3fs": (0.33, 0.33), "s5cmd": (0.91, 0.91)}),
+    Work(
+        "a tree of 1,222 files of 4 KB to 50 MB",
+        {4_000: 1000, 100_000: 200, 5_000_000: 20, 50_000_000: 2},
+        {"boto3": (0.33, 0.33), "s3fs": (0.33, 0.33)},
+    ),
+    Work("1 file of 200 MB", {200_000_000: 1}, {"boto3": (1, 1), "s5cmd": (1.11, 1)}),
 )
+S3FS = """
+import json, sys, s3fs
+there = s3fs.S3FileSystem(**json.loads(sys.argv[1]))
+for line in sys.stdin:
+    verb, source, target = json.loads(line)
+    getattr(there, verb)(source, target, recursive=True)
+    there.invalidate_cache()
+    print("done", flush=True)
+"""
 
 
 class Boto:
@@ -52,18 +72,42 @@ class Boto:
 
     def up(self, folder: Path, prefix: str) -> None:
         with create_transfer_manager(self.client, self._settings) as manager:
-            moves = [manager.upload(str(path), BUCKET, f"{prefix}/{path.name}") for path in folder.iterdir()]
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            moves = [manager.upload(str(one), BUCKET, f"{prefix}/{one.relative_to(folder)}") for one in files]
             for move in moves:
                 move.result()
 
     def down(self, prefix: str, folder: Path) -> None:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
         keys = [one["Key"] for page in pages for one in page["Contents"]]
-        folder.mkdir()
+        targets = {key: folder / key.removeprefix(f"{prefix}/") for key in keys}
+        for parent in {target.parent for target in targets.values()}:
+            parent.mkdir(parents=True, exist_ok=True)
         with create_transfer_manager(self.client, self._settings) as manager:
-            moves = [manager.download(BUCKET, key, f"{folder}/{Path(key).name}") for key in keys]
+            moves = [manager.download(BUCKET, key, str(target)) for key, target in targets.items()]
             for move in moves:
                 move.result()
+
+
+class S3fs:
+    """In a process of its own that is up before anything is measured."""
+
+    def __init__(self, server: MinioServer, python: str) -> None:
+        settings = {"endpoint_url": server.address, "key": server.access_key, "secret": server.secret_key}
+        command = [python, "-c", S3FS, json.dumps(settings)]
+        self._process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def up(self, folder: Path, prefix: str) -> None:
+        self._ask("put", f"{folder}/", f"{BUCKET}/{prefix}/")
+
+    def down(self, prefix: str, folder: Path) -> None:
+        self._ask("get", f"{BUCKET}/{prefix}/", f"{folder}/")
+
+    def _ask(self, *words: str) -> None:
+        assert self._process.stdin and self._process.stdout
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        if self._process.stdout.readline() != "done\n":
+            raise RuntimeError(f"s3fs did not {words[0]} {words[1]}")
 
 
 class Ours:
@@ -74,6 +118,9 @@ class Ours:
 
     def down(self, prefix: str, folder: Path) -> None:
         mox.file.copy_parallel(f"obs://{BUCKET}/{prefix}", str(folder), threads=AT_ONCE)
+
+
+Moves = Boto | S3fs | S5cmd | Ours
 
 
 def main() -> None:
@@ -88,10 +135,16 @@ def figures(server: MinioServer, folder: Path, rounds: int) -> Iterator[Figure]:
     mox.file.set_auth(ak=server.access_key, sk=server.secret_key, server=server.address)
     boto = Boto(server)
     boto.client.create_bucket(Bucket=BUCKET)
-    movers: dict[str, Boto | S5cmd | Ours] = {"ours": Ours(), "boto3": boto, "s5cmd": S5cmd(server)}
+    movers: dict[str, Moves] = {"ours": Ours(), "boto3": boto}
+    if shutil.which("s5cmd"):
+        movers["s5cmd"] = S5cmd(server)
+    if python := os.environ.get("MLPLAT_BENCH_S3FS"):
+        movers["s3fs"] = S3fs(server, python)
     for work in WORKS:
         times = measured(work, folder, movers, rounds)
         for (way, direction), peer in itertools.product(enumerate(("up", "down")), work.at_most):
+            if peer not in movers:
+                continue
             yield figure(work, direction, times, peer, work.at_most[peer][way])
 
 
@@ -100,12 +153,15 @@ def figure(work: Work, direction: str, times: Times, peer: str, most: float) -> 
     return compared(what, ours, peer, theirs, f"≤ {most}×", lambda ratio: ratio <= most)
 
 
-def measured(work: Work, folder: Path, movers: dict[str, Boto | S5cmd | Ours], rounds: int) -> Times:
+def measured(work: Work, folder: Path, movers: dict[str, Moves], rounds: int) -> Times:
     """In turns; each download is compared with the source. The first round is not kept."""
-    here, back = source(folder / "source", work.files, work.size), folder / "back"
+    here, back = folder / "source", folder / "back"
+    here.mkdir()
+    for size, files in work.files.items():
+        source(here / str(size), files, size)
     times: Times = {(who, way): [] for who in movers for way in ("up", "down")}
     for number, (who, mover) in itertools.product(range(rounds + 1), movers.items()):
-        prefix = f"{who}-{work.size}-{number}"
+        prefix = f"{who}-{len(work.files)}-{max(work.files)}-{number}"
         took = timed(partial(mover.up, here, prefix)), timed(partial(mover.down, prefix, back))
         if contents(back) != contents(here):
             raise RuntimeError(f"{who} brought back something else than it took")
