@@ -132,7 +132,7 @@ def test_down_ends_servers_but_lets_jobs_go_on(fresh: Stage) -> None:
     fresh.start(fresh.status.user, "i-ended")
     server = fresh.process("i-ended")
     runner = subprocess.Popen(
-        ["sh", "-c", "sleep 1000; :", "-m", "jupyter_mlplat.runner", str(fresh.data / "jobs" / "j-1")],
+        ["sh", "-c", "while :; do sleep 1000; done", "-m", "jupyter_mlplat.runner", str(fresh.data / "jobs" / "j-1")],
         start_new_session=True,
     )
     with runner:

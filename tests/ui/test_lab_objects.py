@@ -246,10 +246,10 @@ def test_an_upload_goes_on_when_the_page_was_loaded_anew(
     page.route(third, lambda route: route.abort())
     with page.expect_response(re.compile("number=1")), page.expect_response(re.compile("number=2")):
         choose(panel)
-    page.unroute_all()
-    page.on("request", lambda request: sent.extend(re.findall(r"objects/upload.*number=(\d+)", request.url)))
     page.reload()
     lab.wait()
+    page.unroute_all()
+    page.on("request", lambda request: sent.extend(re.findall(r"objects/upload.*number=(\d+)", request.url)))
     panel = lab.show("Storage")
     panel.get_by_role("button", name="garden", exact=True).click()
     choose(panel)
