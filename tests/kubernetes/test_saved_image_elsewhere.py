@@ -20,8 +20,9 @@ print(os.getuid(), pathlib.Path("/home/ma-user/file").read_text().strip())
 OPTIONS = ["--runtime", "runc", "--network", "none", "--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"]
 
 
-@pytest.mark.skipif(not (shutil.which("podman") and shutil.which("runc")), reason="podman or runc IS NOT INSTALLED")
 async def test_podman_runs_a_saved_image_with_the_users_package(tmp_path: Path) -> None:
+    if missing := [program for program in ("podman", "runc") if shutil.which(program) is None]:
+        pytest.fail(f"{' and '.join(missing)} must be installed to run a saved image elsewhere.", pytrace=False)
     async with laboratory(tmp_path) as lab, saving(lab) as ours:
         instance = await lab.start("elsewhere")
         await lab.run(instance, PACKAGE)
