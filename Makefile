@@ -53,9 +53,10 @@ test-storage: setup
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
 
-# all images, built here and looked into: some minutes, some GB
+# all images, built here and looked into: some minutes, some GB; MLPLAT_TEST_ON_REQUEST names more of them
 test-images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
+	$(if $(MLPLAT_TEST_ON_REQUEST),$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS) $(MLPLAT_TEST_ON_REQUEST))
 	$(BIN)/python -m pytest -s tests/images
 
 # that the variables which lead to a cluster are set

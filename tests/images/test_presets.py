@@ -1,6 +1,7 @@
 """Each preset does its work, as an environment and as a container, and holds nothing that it should not."""
 
 import asyncio
+import os
 import stat
 import subprocess
 from contextlib import aclosing
@@ -13,9 +14,10 @@ from containers import HERE, Container, buildah
 from jupyter_mlplat.backends.local import presets
 from jupyter_mlplat.backends.local.presets import Preset
 
-PRESETS = [preset for preset in presets.load(presets.catalog_folder()) if not preset.on_request]
-NAMES = [preset.key for preset in PRESETS]
-BUDGETS = {preset.key: preset.budget for preset in PRESETS if preset.budget}
+KNOWN = {preset.key: preset for preset in presets.load(presets.catalog_folder())}
+PRESETS = [preset for preset in KNOWN.values() if not preset.on_request]
+NAMES = [*(preset.key for preset in PRESETS), *os.environ.get("MLPLAT_TEST_ON_REQUEST", "").split()]
+BUDGETS = {name: KNOWN[name].budget for name in NAMES if KNOWN[name].budget}
 
 LEFTOVERS = ("root/.cache", "home/ma-user/.cache", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/apt/archives")
 CONTAINERS = pytest.mark.parametrize("container", NAMES, indirect=True)
