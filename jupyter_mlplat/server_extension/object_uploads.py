@@ -19,8 +19,9 @@ from jupyter_mlplat.errors import Conflict, InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.server_extension.objects import StoreHandler, store_of
 from jupyter_mlplat.storage.engine.base import ObjectStore
 from jupyter_mlplat.storage.engine.failures import NoSuchUpload
+from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-from jupyter_mlplat.storage.transfers.parts import Journal, Large, finish_large, give_up, upload_part_of
+from jupyter_mlplat.storage.transfers.parts import Journal, Large, finish_large, give_up
 
 KEPT_SECONDS = 7 * 86400
 """After so long without a part an upload is given up."""
@@ -40,7 +41,7 @@ class BrowserUpload:
         """Go on with what has arrived of the same file, or begin: the size of the parts, and which are there."""
         if store.parts is None:
             raise Conflict(f"The store of {self._url} takes files only whole.")
-        part = upload_part_of(size)
+        part = part_of(size)
         wanted = {"url": str(self._url), "endpoint": self._endpoint, "size": size, "mark": mark, "part": part}
         with _lock:
             facts, arrived = self._journal.read()

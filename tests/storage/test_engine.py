@@ -1,15 +1,19 @@
 """What the S3 store promises beyond single calls: whole files, whole objects, pages."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jupyter_mlplat.storage.engine.base import ObjectFacts, writing
-from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists
+from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists, StoreError
 from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
 from jupyter_mlplat.storage.engine.s3_upload import PART, copied_ranges
 from jupyter_mlplat.storage.object_urls import ObjectUrl
+from jupyter_mlplat.testing.minio import MinioServer, minio_server, versity_server
 
 
 def test_an_object_that_changes_while_it_is_fetched_leaves_the_old_file(
@@ -56,6 +60,29 @@ def test_what_was_listed_need_not_be_asked_again(store: S3Store, bucket: str, tm
     store.write(url, b"now longer")
     store.download(url, tmp_path / "x", ObjectFacts("x", 3, None))
     assert (tmp_path / "x").read_bytes() == b"now longer"
+
+
+@pytest.mark.parametrize("server", [minio_server, versity_server])
+def test_a_file_in_parts_arrives_whole_and_a_damaged_part_is_refused(
+    server: Callable[[], AbstractContextManager[MinioServer]], tmp_path: Path
+) -> None:
+    with server() as running:
+        store, url = S3Store(running.connection()), ObjectUrl("parts", "x")
+        store.make_bucket(url.bucket)
+        (tmp_path / "x").write_bytes(data := os.urandom(LARGE + 1))
+        store.upload(tmp_path / "x", url)
+        assert store.read(url) == data
+        damaging = S3Store(running.connection())
+        damaging._exact.s3.meta.events.register("before-send.s3.UploadPart", damaged)
+        (tmp_path / "x").write_bytes(os.urandom(LARGE + 1))
+        with pytest.raises(StoreError, match=r"BadDigest|InvalidDigest"):
+            damaging.upload(tmp_path / "x", url)
+        assert store.read(url) == data
+        assert "Uploads" not in store._exact.s3.list_multipart_uploads(Bucket=url.bucket, Prefix=url.key)
+
+
+def damaged(request: Any, **_: Any) -> None:
+    request.body = bytes(int(request.headers["Content-Length"]))
 
 
 @pytest.mark.parametrize("size", [5 << 20, 1 << 30, (1 << 30) + 1, 48 << 40])

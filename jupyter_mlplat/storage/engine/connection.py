@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -85,6 +86,7 @@ def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+@lru_cache(16)
 def connection(
     access: str | None,
     secret: str | None,

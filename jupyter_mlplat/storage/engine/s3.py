@@ -91,7 +91,7 @@ class S3Store(ObjectStore):
             self.write(url, path.read_bytes())
         else:
             with self._large:
-                self._client(url).upload(path, url, size)
+                self.parts.upload(path, url, size)
         moved(size)
 
     def download(self, url: ObjectUrl, path: Path, facts: ObjectFacts | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Objects of an S3 endpoint through obstore: ranges, small objects, whole files. It cannot name every key."""
+"""Objects of an S3 endpoint through obstore: ranges, small objects, small objects. It cannot name every key."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig, S3Config, S3Credential, S3CredentialProvider
 
-PARTS_AT_ONCE = 5
-LEAST_PART = 16 << 20
-MOST_PARTS = 9_000
 PIECE = 128 << 10
 """Larger ones come in fresh memory each, and cost the kernel twice the time."""
 
@@ -70,13 +67,6 @@ class FastClient:
         with in_words(self._connection, url, create=create):
             obstore.put(self._bucket(url.bucket), url.key, data, mode=mode, use_multipart=False)
 
-    def upload(self, path: Path, url: ObjectUrl, size: int) -> None:
-        """A file in parallel parts, which are given up where one of them fails."""
-        part = max(LEAST_PART, -(-size // MOST_PARTS))
-        bucket = self._bucket(url.bucket)
-        with in_words(self._connection, url):
-            obstore.put(bucket, url.key, path, use_multipart=True, chunk_size=part, max_concurrency=PARTS_AT_ONCE)
-
     def _opened(self, bucket: str) -> S3Store:
         return S3Store(
             bucket,
@@ -95,6 +85,8 @@ def _config(connection: Connection, bucket: str) -> S3Config:
         "endpoint": _endpoint(connection, bucket),
         "region": connection.region,
         "virtual_hosted_style_request": not connection.path_style,
+        # TLS sees to it that bodies arrive as they were sent; without it their hashes are signed
+        "unsigned_payload": connection.endpoint.startswith("https://"),
     }
     if connection.renew is None:
         config["access_key_id"], config["secret_access_key"] = connection.access_key, connection.secret_key

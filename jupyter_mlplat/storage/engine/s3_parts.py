@@ -1,16 +1,31 @@
 """The parts of multipart uploads at an S3 endpoint: each request is its own, so an upload outlives its process."""
 
+import os
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import md5
+from pathlib import Path
+from typing import Any
 
 from jupyter_mlplat.storage.engine.base import PartedUploads
-from jupyter_mlplat.storage.engine.failures import NoSuchUpload
+from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload
+from jupyter_mlplat.storage.engine.landing import in_parallel
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
+PART = 8 << 20
+MOST_PARTS = 9_000
+
+
+def part_of(size: int) -> int:
+    """The size of the parts of an upload of `size` bytes: at most 10,000 are allowed."""
+    wanted = max(PART, -(-size // MOST_PARTS))
+    return -(-wanted // (1 << 20)) << 20
+
 
 class S3Parts(PartedUploads):
-    """Each part is signed with the hash of its content: the endpoint refuses one that arrives damaged."""
+    """Each part is signed with the MD5 of its content: the endpoint refuses one that arrives damaged."""
 
     def __init__(self, client: ExactClient) -> None:
         self._client = client
@@ -21,9 +36,28 @@ class S3Parts(PartedUploads):
         return str(answer["UploadId"])
 
     def send(self, url: ObjectUrl, upload_id: str, number: int, data: bytes) -> str:
-        where = _where(url, upload_id)
+        hashed = b64encode(md5(data, usedforsecurity=False).digest()).decode()
+        part = _where(url, upload_id) | {"PartNumber": number, "ContentMD5": hashed}
         with in_words(self._client.connection, url):
-            return str(self._client.s3.upload_part(**where, PartNumber=number, Body=data)["ETag"])
+            return str(self._client.s3.upload_part(**part, Body=data)["ETag"])
+
+    def upload(self, path: Path, url: ObjectUrl, size: int) -> None:
+        """A file in parallel parts, given up where one of them fails. Changed where the file shrinks meanwhile."""
+        upload_id, part, tags = self.begin(url), part_of(size), dict[int, str]()
+
+        def one(start: int) -> None:
+            data, number = os.pread(file.fileno(), part, start), start // part + 1
+            if len(data) != min(part, size - start):
+                raise Changed(f"{path.name} was cut short while it was copied. Try again.")
+            tags[number] = self.send(url, upload_id, number, data[: size - start])
+
+        try:
+            with path.open("rb", buffering=0) as file:
+                in_parallel(one, ((start,) for start in range(0, size, part)))
+            self.finish(url, upload_id, tags)
+        except BaseException:
+            self.give_up(url, upload_id)
+            raise
 
     def finish(self, url: ObjectUrl, upload_id: str, tags: Mapping[int, str]) -> None:
         parts = [{"PartNumber": number, "ETag": tags[number]} for number in sorted(tags)]
@@ -38,5 +72,5 @@ class S3Parts(PartedUploads):
             return
 
 
-def _where(url: ObjectUrl, upload_id: str) -> dict[str, str]:
+def _where(url: ObjectUrl, upload_id: str) -> dict[str, Any]:
     return {"Bucket": url.bucket, "Key": url.key, "UploadId": upload_id}

@@ -5,12 +5,12 @@ from typing import Any, Protocol
 from jupyter_mlplat.storage.engine.base import ObjectFacts, Upload
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
+from jupyter_mlplat.storage.engine.s3_parts import PART, S3Parts
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 LEAST_PART = 5 << 20
 """S3's own limit for all parts but the last."""
 
-PART = 8 << 20
 _PARTS_BEFORE_GROWTH = 1000
 _COPY_PART = 1 << 30
 
@@ -78,9 +78,8 @@ class S3Upload(Upload):
         if not self._id:
             self._begin()
         number = len(self._parts) + 1
-        with in_words(self._client.connection, self._url):
-            answer = self._client.s3.upload_part(**self._where, PartNumber=number, Body=data)
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        tag = S3Parts(self._client).send(self._url, self._id, number, data)
+        self._parts.append({"PartNumber": number, "ETag": tag})
 
     def _copy(self, old: ObjectFacts) -> None:
         origin = {"Bucket": self._url.bucket, "Key": self._url.key}

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Semaphore, Thread
@@ -106,7 +106,7 @@ class Carrier:
     def __init__(
         self, folder: TransferFolder, root: Path, store_for: StoreFor, say: Say, pauses: Sequence[float] = PAUSES
     ) -> None:
-        self._folder, self._root, self._store_for, self._say = folder, root, store_for, say
+        self._folder, self._root, self._store_for, self._say = folder, root.resolve(), store_for, say
         self._pauses = pauses
         self.progress = Progress()
 
@@ -144,29 +144,26 @@ class Carrier:
         return conflicts
 
     def _copy_all(self, ledger: "_Ledger", done: dict[int, str], on_conflict: OnConflict) -> None:
-        room, stopped = Semaphore(_WAITING), Event()
-        running: list[Future[None]] = []
+        room = Semaphore(_WAITING)
+        failed: list[BaseException] = []
 
         def one(number: int, step: Step) -> None:
             try:
-                if not stopped.is_set():
+                if not failed:
                     self._step(number, step, ledger, on_conflict)
-            except BaseException:
-                stopped.set()
-                raise
+            except BaseException as error:
+                failed.append(error)
             finally:
                 room.release()
 
         with ThreadPoolExecutor(THREADS) as pool:
             for number, step in self._open_steps(done, Verb.COPY, Verb.REFUSE):
                 room.acquire()
-                if stopped.is_set():
-                    room.release()
+                if failed:
                     break
-                running = [future for future in running if not future.done() or future.exception()]
-                running.append(pool.submit(one, number, step))
-        for future in running:
-            future.result()
+                pool.submit(one, number, step)
+        if failed:
+            raise failed[0]
 
     def _open_steps(self, done: dict[int, str], *verbs: Verb) -> Iterator[tuple[int, Step]]:
         return ((number, step) for number, step in self._folder.steps() if number not in done and step.verb in verbs)
@@ -183,7 +180,7 @@ class Carrier:
 
         def once() -> str:
             moved = _Counted(self.progress)
-            one = OneCopy(step, self._root, self._store_for, self._folder.journal(step), on_conflict, moved)
+            one = OneCopy(step, self._root, self._store_for, self._folder, on_conflict, moved)
             try:
                 with full_disk_in_words():
                     one.run()

@@ -12,7 +12,9 @@ from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject
 from jupyter_mlplat.storage.engine.landing import STEP, landing, put_all
+from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
+from jupyter_mlplat.storage.transfers.folder import TransferFolder
 from jupyter_mlplat.storage.transfers.importing import bring
 from jupyter_mlplat.storage.transfers.order import OnConflict
 from jupyter_mlplat.storage.transfers.parts import (
@@ -22,7 +24,6 @@ from jupyter_mlplat.storage.transfers.parts import (
     fetch_large,
     give_up,
     send_large,
-    upload_part_of,
 )
 from jupyter_mlplat.storage.transfers.planning import OURS, Step, StoreFor, mark_of_file
 from jupyter_mlplat.storage.transfers.web import is_web, meant
@@ -35,12 +36,13 @@ _MD5 = 32
 
 @dataclass(frozen=True)
 class OneCopy:
-    """Copies the step `number` of a plan. `journal` is the path of its parts' journal, `root` what none may leave."""
+    """Copies one step of a plan. `folder` is that of the transfer; `root` is the path, without links, of what no file
+    may lie outside of."""
 
     step: Step
     root: Path
     store_for: StoreFor
-    journal: Path
+    folder: TransferFolder
     on_conflict: OnConflict
     moved: Moved
 
@@ -94,8 +96,8 @@ class OneCopy:
             self._whole(store, target, _OfObject(origin, source), facts.size, facts.tag)
 
     def _send(self, store: ObjectStore, url: ObjectUrl, source: "_OfFile | _OfObject", size: int, mark: str) -> None:
-        large = Large(size, mark, upload_part_of(size))
-        send_large(store, url, large, source, Journal(self.journal), self.moved)
+        large = Large(size, mark, part_of(size))
+        send_large(store, url, large, source, self._journal(), self.moved)
 
     def _whole(self, store: ObjectStore, url: ObjectUrl, source: "_OfFile | _OfObject", size: int, mark: str) -> None:
         data = source.read(0, size)
@@ -119,7 +121,8 @@ class OneCopy:
 
     def _import(self, source: str, path: Path) -> None:
         self._check_place(path)
-        partial, journal = self._partial(path), Journal(self.journal)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial, journal = self._partial(path), self._journal()
         wanted = meant(source)
         try:
             bring(wanted, path, partial, journal, self.moved)
@@ -127,25 +130,29 @@ class OneCopy:
             give_up(journal.read()[0], lambda _: None)
             journal.forget()
 
+    def _journal(self) -> Journal:
+        return Journal(self.folder.journal(self.step))
+
     def _partial(self, path: Path) -> Path:
-        return path.parent / f".{self.journal.parent.parent.name}-{self.journal.name}.part"
+        return path.parent / f".{self.folder.path.name}-{self.folder.journal(self.step).name}.part"
 
     def _check_place(self, path: Path) -> None:
-        folder, root = path.parent.resolve(), self.root.resolve()
-        if not folder.is_relative_to(root):
+        """By text: for many small files this is a good part of the work."""
+        place, name = os.path.split(path)
+        folder, root = os.path.realpath(place), str(self.root).rstrip("/")
+        if not f"{folder}/".startswith(f"{root}/"):
             raise InvalidInput("it would lie outside the work folder")
-        if (folder / path.name).is_relative_to(root / OURS):
+        if f"{folder}/{name}/".startswith(f"{root}/{OURS}/"):
             raise InvalidInput(f"{OURS} is the platform's own folder")
         if path.is_dir():
             raise InvalidInput("a folder of this name is in its place")
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def _land(self, path: Path, data: bytes) -> None:
         with landing(path) as descriptor:
             put_all(descriptor, data)
 
     def _fetch(self, store: ObjectStore, url: ObjectUrl, facts: ObjectFacts, path: Path) -> None:
-        partial, journal = self._partial(path), Journal(self.journal)
+        partial, journal = self._partial(path), self._journal()
         try:
             fetch_large(store, url, Large(facts.size, facts.tag, STEP), partial, journal, self.moved)
             partial.replace(path)

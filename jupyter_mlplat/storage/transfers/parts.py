@@ -19,10 +19,8 @@ from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload
 from jupyter_mlplat.storage.engine.landing import in_parallel, put_all
+from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-
-UPLOAD_PART = 8 << 20
-MOST_PARTS = 9_000
 
 Moved = Callable[[int], None]
 """Hears of bytes that have arrived."""
@@ -100,12 +98,6 @@ class Journal:
     def _open(self, flags: int) -> None:
         self.close()
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
-
-
-def upload_part_of(size: int) -> int:
-    """The size of the parts of an upload of `size` bytes: at most 10,000 are allowed."""
-    wanted = max(UPLOAD_PART, -(-size // MOST_PARTS))
-    return -(-wanted // (1 << 20)) << 20
 
 
 def send_large(
@@ -202,7 +194,7 @@ def is_same(store: ObjectStore, url: ObjectUrl, path: Path) -> bool:
         size = os.fstat(file.fileno()).st_size
         if facts.size != size:
             return False
-        part = upload_part_of(size)
+        part = part_of(size)
         hashes = [_md5(file.read(part)) for _ in range(max(1, -(-size // part)))]
     tag = facts.tag.strip('"')
     return tag == _tag_of_parts(hashes) or (len(hashes) == 1 and tag == hashes[0].hex())
