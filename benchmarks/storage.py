@@ -25,7 +25,7 @@ from jupyter_mlplat.testing.minio import MinioServer, minio_server
 
 NAMES = ("large", "small", "sync", "page")
 MEMORY = 200 << 20
-LISTED = 20_000
+LISTED = 200_000
 PACKED = 10_000
 PAGE = 1000
 Times = dict[str, dict[str, list[float]]]

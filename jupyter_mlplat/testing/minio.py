@@ -59,7 +59,8 @@ def minio_server(*, tls: bool = False, host: str = "127.0.0.1") -> Iterator[Mini
         raise RuntimeError("There is no MinIO to test on. Put minio on the PATH or set MLPLAT_TEST_MINIO to it.")
     with tempfile.TemporaryDirectory(prefix="mlplat-minio-") as folder:
         port, secret = free_port(), secrets.token_hex(16)
-        environment = os.environ | {"MINIO_ROOT_USER": "owner", "MINIO_ROOT_PASSWORD": secret, "HOME": folder}
+        owner = {"MINIO_ROOT_USER": "owner", "MINIO_ROOT_PASSWORD": secret, "HOME": folder}
+        environment = os.environ | owner | {"MINIO_API_DELETE_CLEANUP_INTERVAL": "5s"}
         command = [minio, "server", f"{folder}/data", "--address", f"{host}:{port}", "--quiet"]
         authority = _certificates(Path(folder, "certs")) if tls else ""
         if tls:
