@@ -1,4 +1,4 @@
-"""Objects of an S3 endpoint through obstore: ranges, small objects, small objects. It cannot name every key."""
+"""Objects of an S3 endpoint through obstore: ranges and small objects. It cannot name every key."""
 
 from __future__ import annotations
 

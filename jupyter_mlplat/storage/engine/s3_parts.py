@@ -46,10 +46,11 @@ class S3Parts(PartedUploads):
         upload_id, part, tags = self.begin(url), part_of(size), dict[int, str]()
 
         def one(start: int) -> None:
-            data, number = os.pread(file.fileno(), part, start), start // part + 1
-            if len(data) != min(part, size - start):
+            wanted, number = min(part, size - start), start // part + 1
+            data = os.pread(file.fileno(), wanted, start)
+            if len(data) != wanted:
                 raise Changed(f"{path.name} was cut short while it was copied. Try again.")
-            tags[number] = self.send(url, upload_id, number, data[: size - start])
+            tags[number] = self.send(url, upload_id, number, data)
 
         try:
             with path.open("rb", buffering=0) as file:
