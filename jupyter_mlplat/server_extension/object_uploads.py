@@ -17,9 +17,8 @@ from tornado.web import authenticated
 
 from jupyter_mlplat.errors import Conflict, InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.server_extension.objects import StoreHandler, store_of
-from jupyter_mlplat.storage.engine.base import ObjectStore
+from jupyter_mlplat.storage.engine.base import ObjectStore, part_of
 from jupyter_mlplat.storage.engine.failures import NoSuchUpload
-from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 from jupyter_mlplat.storage.transfers.parts import Journal, Large, finish_large, give_up
 

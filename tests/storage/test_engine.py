@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlplat.storage.engine.base import ObjectFacts, writing
+from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, writing
 from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists, StoreError
 from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
-from jupyter_mlplat.storage.engine.s3_upload import PART, copied_ranges
+from jupyter_mlplat.storage.engine.s3_upload import copied_ranges
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 from jupyter_mlplat.testing.minio import MinioServer, minio_server, versity_server
 

@@ -77,3 +77,10 @@ def test_the_import_of_the_file_api_loads_no_library_for_objects() -> None:
     heavy = "{'boto3', 'botocore', 'obstore', 'fsspec', 'httpx', 'pydantic'}"
     code = f"import jupyter_mlplat.mox, sys; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", ["server_extension.loading", "transfers.worker", "runner.remote", "sdk.copying"])
+def test_without_the_extra_for_storage_all_else_is_there(module: str) -> None:
+    name = f"jupyter_mlplat.{module.replace('transfers', 'storage.transfers')}"
+    missing = "dict.fromkeys(('boto3', 'botocore', 'obstore', 'fsspec'))"
+    subprocess.run([sys.executable, "-c", f"import sys; sys.modules |= {missing}; import {name}"], check=True)

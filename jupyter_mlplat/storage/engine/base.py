@@ -14,6 +14,8 @@ from jupyter_mlplat.storage.object_urls import ObjectUrl
 LISTED = 1000
 VERSIONS = 100
 PIECE = 8 << 20
+PART = 8 << 20
+MOST_PARTS = 9_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ class Upload(ABC):
 
     @abstractmethod
     def abort(self) -> None: ...
+
+
+def part_of(size: int) -> int:
+    """The size of the parts of an upload of `size` bytes: at most 10,000 are allowed."""
+    wanted = max(PART, -(-size // MOST_PARTS))
+    return -(-wanted // (1 << 20)) << 20
 
 
 class PartedUploads(ABC):

@@ -180,7 +180,9 @@ def _client(connection: Connection) -> Any:
 def _leave_to_its_md5(request: Any, **_: Any) -> None:
     """Where the MD5 of a body is among the headers that are signed, a SHA-256 more costs both sides twice the time."""
     if "Content-MD5" in request.headers:
-        request.context["client_config"] = Config(s3={"payload_signing_enabled": False})
+        settings = request.context["client_config"]
+        unsigned = Config(s3={**settings.s3, "payload_signing_enabled": False})
+        request.context["client_config"] = settings.merge(unsigned)
 
 
 def _session(connection: Connection) -> Any:

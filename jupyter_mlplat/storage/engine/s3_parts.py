@@ -3,25 +3,17 @@
 import os
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.storage.engine.base import PartedUploads
-from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload
+from jupyter_mlplat.storage.engine.base import ObjectFacts, PartedUploads, part_of
+from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload, StoreError
 from jupyter_mlplat.storage.engine.landing import in_parallel
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-
-PART = 8 << 20
-MOST_PARTS = 9_000
-
-
-def part_of(size: int) -> int:
-    """The size of the parts of an upload of `size` bytes: at most 10,000 are allowed."""
-    wanted = max(PART, -(-size // MOST_PARTS))
-    return -(-wanted // (1 << 20)) << 20
 
 
 class S3Parts(PartedUploads):
@@ -41,6 +33,14 @@ class S3Parts(PartedUploads):
         with in_words(self._client.connection, url):
             return str(self._client.s3.upload_part(**part, Body=data)["ETag"])
 
+    def keep(self, url: ObjectUrl, upload_id: str, number: int, old: ObjectFacts, start: int, end: int) -> str:
+        """A range of the object that is there as a part; its tag. An error where it is another one meanwhile."""
+        part = _where(url, upload_id) | {"PartNumber": number}
+        origin = {"CopySource": {"Bucket": url.bucket, "Key": url.key}, "CopySourceIfMatch": old.tag}
+        with in_words(self._client.connection, url):
+            answer = self._client.s3.upload_part_copy(**part, **origin, CopySourceRange=f"bytes={start}-{end - 1}")
+        return str(answer["CopyPartResult"]["ETag"])
+
     def upload(self, path: Path, url: ObjectUrl, size: int) -> None:
         """A file in parallel parts, given up where one of them fails. Changed where the file shrinks meanwhile."""
         upload_id, part, tags = self.begin(url), part_of(size), dict[int, str]()
@@ -57,7 +57,8 @@ class S3Parts(PartedUploads):
                 in_parallel(one, ((start,) for start in range(0, size, part)))
             self.finish(url, upload_id, tags)
         except BaseException:
-            self.give_up(url, upload_id)
+            with suppress(StoreError):
+                self.give_up(url, upload_id)
             raise
 
     def finish(self, url: ObjectUrl, upload_id: str, tags: Mapping[int, str]) -> None:

@@ -1,11 +1,10 @@
 """Objects whose size is not known beforehand: kept back while small, a multipart upload from then on."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from jupyter_mlplat.storage.engine.base import ObjectFacts, Upload
-from jupyter_mlplat.storage.engine.s3_errors import in_words
+from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, Upload
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
-from jupyter_mlplat.storage.engine.s3_parts import PART, S3Parts
+from jupyter_mlplat.storage.engine.s3_parts import S3Parts
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 LEAST_PART = 5 << 20
@@ -27,13 +26,15 @@ class S3Upload(Upload):
     def __init__(
         self, client: ExactClient, url: ObjectUrl, whole: Whole, *, old: ObjectFacts | None = None, head: bytes = b""
     ) -> None:
-        self._client, self._url, self._whole = client, url, whole
+        self._parts, self._url, self._whole = S3Parts(client), url, whole
         self._waiting = bytearray(head)
         self._id = ""
-        self._parts: list[dict[str, Any]] = []
+        self._tags: dict[int, str] = {}
         if old is not None:
-            self._begin()
-            self._copy(old)
+            self._id = self._parts.begin(url)
+            for start, end in copied_ranges(old.size):
+                number = len(self._tags) + 1
+                self._tags[number] = self._parts.keep(url, self._id, number, old, start, end)
 
     def write(self, piece: bytes) -> None:
         self._waiting += piece
@@ -49,51 +50,25 @@ class S3Upload(Upload):
         if self._waiting:
             self._send(bytes(self._waiting))
         self._waiting.clear()
-        with in_words(self._client.connection, self._url):
-            self._client.s3.complete_multipart_upload(**self._where, MultipartUpload={"Parts": self._parts})
+        self._parts.finish(self._url, self._id, self._tags)
         self._id = ""
 
     def abort(self) -> None:
         self._waiting.clear()
         if self._id:
-            with in_words(self._client.connection, self._url):
-                self._client.s3.abort_multipart_upload(**self._where)
+            self._parts.give_up(self._url, self._id)
             self._id = ""
 
     @property
     def _part_size(self) -> int:
         """Grows with the upload: 10,000 parts are all that S3 allows."""
-        return PART << (len(self._parts) // _PARTS_BEFORE_GROWTH)
-
-    @property
-    def _where(self) -> dict[str, str]:
-        return {"Bucket": self._url.bucket, "Key": self._url.key, "UploadId": self._id}
-
-    def _begin(self) -> None:
-        with in_words(self._client.connection, self._url):
-            answer = self._client.s3.create_multipart_upload(Bucket=self._url.bucket, Key=self._url.key)
-        self._id = answer["UploadId"]
+        return PART << (len(self._tags) // _PARTS_BEFORE_GROWTH)
 
     def _send(self, data: bytes) -> None:
         if not self._id:
-            self._begin()
-        number = len(self._parts) + 1
-        tag = S3Parts(self._client).send(self._url, self._id, number, data)
-        self._parts.append({"PartNumber": number, "ETag": tag})
-
-    def _copy(self, old: ObjectFacts) -> None:
-        origin = {"Bucket": self._url.bucket, "Key": self._url.key}
-        for start, end in copied_ranges(old.size):
-            number = len(self._parts) + 1
-            with in_words(self._client.connection, self._url):
-                answer = self._client.s3.upload_part_copy(
-                    **self._where,
-                    PartNumber=number,
-                    CopySource=origin,
-                    CopySourceRange=f"bytes={start}-{end - 1}",
-                    CopySourceIfMatch=old.tag,
-                )
-            self._parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+            self._id = self._parts.begin(self._url)
+        number = len(self._tags) + 1
+        self._tags[number] = self._parts.send(self._url, self._id, number, data)
 
 
 def copied_ranges(size: int) -> list[tuple[int, int]]:

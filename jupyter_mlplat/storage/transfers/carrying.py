@@ -157,11 +157,14 @@ class Carrier:
                 room.release()
 
         with ThreadPoolExecutor(THREADS) as pool:
-            for number, step in self._open_steps(done, Verb.COPY, Verb.REFUSE):
-                room.acquire()
-                if failed:
-                    break
-                pool.submit(one, number, step)
+            try:
+                for number, step in self._open_steps(done, Verb.COPY, Verb.REFUSE):
+                    room.acquire()
+                    if failed:
+                        break
+                    pool.submit(one, number, step)
+            except BaseException as error:  # somebody's Ctrl-C: what waits is not begun
+                failed.append(error)
         if failed:
             raise failed[0]
 

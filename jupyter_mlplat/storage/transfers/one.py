@@ -9,10 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from jupyter_mlplat.errors import InvalidInput
-from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore
+from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore, part_of
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject
 from jupyter_mlplat.storage.engine.landing import STEP, landing, put_all
-from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
 from jupyter_mlplat.storage.transfers.folder import TransferFolder
 from jupyter_mlplat.storage.transfers.importing import bring
@@ -139,7 +138,7 @@ class OneCopy:
     def _check_place(self, path: Path) -> None:
         """By text: for many small files this is a good part of the work."""
         place, name = os.path.split(path)
-        folder, root = os.path.realpath(place), str(self.root).rstrip("/")
+        folder, root = os.path.realpath(place).rstrip("/"), str(self.root).rstrip("/")
         if not f"{folder}/".startswith(f"{root}/"):
             raise InvalidInput("it would lie outside the work folder")
         if f"{folder}/{name}/".startswith(f"{root}/{OURS}/"):

@@ -16,10 +16,9 @@ from threading import Lock
 from typing import Any, Protocol
 
 from jupyter_mlplat.errors import Conflict
-from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads
+from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads, part_of
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload
 from jupyter_mlplat.storage.engine.landing import in_parallel, put_all
-from jupyter_mlplat.storage.engine.s3_parts import part_of
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 Moved = Callable[[int], None]
