@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlplat.storage.engine import current
+from jupyter_mlplat.storage.engine import current, s3_fast
 from jupyter_mlplat.storage.engine.connection import Connection, connection, known_connection
 from jupyter_mlplat.storage.engine.failures import NotConfigured
 
@@ -84,3 +84,13 @@ def test_without_the_extra_for_storage_all_else_is_there(module: str) -> None:
     name = f"jupyter_mlplat.{module.replace('transfers', 'storage.transfers')}"
     missing = "dict.fromkeys(('boto3', 'botocore', 'obstore', 'fsspec'))"
     subprocess.run([sys.executable, "-c", f"import sys; sys.modules |= {missing}; import {name}"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("server", "verify", "unsigned"),
+    [("https://x", True, True), ("https://x", False, False), ("http://x", True, False)],
+)
+def test_small_objects_go_without_their_hash_only_where_tls_is_checked(
+    server: str, verify: bool, unsigned: bool
+) -> None:
+    assert s3_fast._config(connection("ak", "sk", server, verify=verify), "data")["unsigned_payload"] is unsigned
