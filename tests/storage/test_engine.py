@@ -11,7 +11,7 @@ import pytest
 from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, writing
 from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists, StoreError
 from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
-from jupyter_mlplat.storage.engine.s3_upload import copied_ranges
+from jupyter_mlplat.storage.engine.s3_parts import copied_ranges
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 from jupyter_mlplat.testing.minio import MinioServer, minio_server, versity_server
 

@@ -15,7 +15,7 @@ import jupyter_mlplat
 
 NAME = "mlplat_moxing"
 REQUIRES = (
-    "boto3>=1.40",
+    "botocore>=1.40",
     "fsspec>=2025.9",
     "httpx>=0.28",
     "obstore>=0.12",

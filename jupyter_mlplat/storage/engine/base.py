@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -199,7 +200,7 @@ class ObjectStore(ABC):
 
     def below(self, folder: ObjectUrl) -> Iterator[ObjectFacts]:
         """Every object below a folder, at any depth, also those that stand for empty folders."""
-        for page in self.pages(folder.folder, flat=True):
+        for page in _ahead(self.pages(folder.folder, flat=True)):
             yield from page.objects
 
     def is_object(self, url: ObjectUrl) -> bool:
@@ -236,6 +237,15 @@ def writing(store: ObjectStore, url: ObjectUrl, *, keep: bool = False) -> Iterat
         upload.abort()
         raise
     upload.finish()
+
+
+def _ahead(pages: Iterator[ListedPage]) -> Iterator[ListedPage]:
+    """The same; while one is used, the next is asked for."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = pool.submit(next, pages, None)
+            yield page
 
 
 def copy_between(

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from jupyter_mlplat.core.files import full_disk_in_words
@@ -15,6 +16,9 @@ AT_ONCE = 6
 Reader = Callable[[int, int], Iterable[bytes]]
 """The bytes of a source from an offset up to another, in pieces."""
 
+_RUN = secrets.token_hex(6)
+_NUMBERS = count()
+
 
 @contextmanager
 def landing(path: Path) -> Iterator[int]:
@@ -23,17 +27,25 @@ def landing(path: Path) -> Iterator[int]:
     NoSpace where the disk is full.
     """
     with full_disk_in_words():
-        beside = path.parent / f".{secrets.token_hex(8)}.part"
+        beside = _beside(path)
         descriptor = _made(beside)
         try:
             try:
                 yield descriptor
             finally:
                 os.close(descriptor)
-            beside.replace(path)
+            os.replace(beside, path)  # noqa: PTH105
         except BaseException:
-            beside.unlink(missing_ok=True)
+            Path(beside).unlink(missing_ok=True)
             raise
+
+
+def land(path: Path, data: bytes | memoryview, modified: float | None = None) -> None:
+    """A file whole, written at a time in seconds since 1970."""
+    with landing(path) as descriptor:
+        put_all(descriptor, data)
+        if modified is not None:
+            os.utime(descriptor, (modified, modified))
 
 
 def put_all(descriptor: int, data: bytes | memoryview, offset: int = 0) -> None:
@@ -70,10 +82,16 @@ def in_parallel(do: Callable[..., None], work: Iterable[tuple[int, ...]]) -> Non
             raise
 
 
-def _made(path: Path) -> int:
+def _beside(path: Path) -> str:
+    """In text: for many small files, paths and fresh random names are a good part of the work."""
+    folder = os.path.dirname(path)  # noqa: PTH120
+    return os.path.join(folder, f".{_RUN}-{os.getpid()}-{next(_NUMBERS)}.part")  # noqa: PTH118
+
+
+def _made(path: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)

@@ -1,4 +1,4 @@
-"""An S3 endpoint as an object store: obstore where it is fast, boto3 where it is exact."""
+"""An S3 endpoint as an object store: obstore where it is fast, botocore where it is exact."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -11,7 +11,7 @@ from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.storage.engine.base import LISTED, Gone, ListedPage, ObjectFacts, ObjectStore, Upload, Version
 from jupyter_mlplat.storage.engine.connection import Connection
 from jupyter_mlplat.storage.engine.failures import NoSuchBucket, NoSuchObject, Refused, StoreError
-from jupyter_mlplat.storage.engine.landing import fill, landing, put_all
+from jupyter_mlplat.storage.engine.landing import fill, land
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
 from jupyter_mlplat.storage.engine.s3_fast import FastClient, can_name
 from jupyter_mlplat.storage.engine.s3_parts import S3Parts
@@ -20,6 +20,9 @@ from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 LARGE = 16 << 20
 """From here on a file moves in parallel parts."""
+
+COPIED_AT_ONCE = 4 << 30
+"""What one request may copy within an endpoint."""
 
 _LARGE_AT_ONCE = 2
 """What is in memory is this times the parts of one file that are under way."""
@@ -98,9 +101,7 @@ class S3Store(ObjectStore):
         known = facts or self.head(url)
         client = self._client(url)
         if known.size < LARGE:
-            data = client.read(url, 0, None)
-            with landing(path) as descriptor:
-                put_all(descriptor, data)
+            land(path, client.read(url, 0, None))
             return
         with self._large:
             fill(path, known.size, lambda start, end: client.pieces(url, start, end, known.tag))
@@ -108,7 +109,7 @@ class S3Store(ObjectStore):
     def copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts | None = None) -> None:
         if source == target:
             raise StoreError(f"{source} cannot be copied onto itself. Give another path to copy to.")
-        self._exact.copy(source, target, (facts or self.head(source)).size)
+        self._copy(source, target, facts or self.head(source))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         self._exact.delete(bucket, keys)
@@ -123,7 +124,13 @@ class S3Store(ObjectStore):
         known = next((one for one in self.versions(url) if one.id == version and not one.is_deletion), None)
         if known is None:
             raise NoSuchObject(f"There is no such version of {url}.")
-        self._exact.copy(url, url, known.size, version)
+        self._copy(url, url, ObjectFacts(url.key, known.size, known.modified_at), version)
+
+    def _copy(self, source: ObjectUrl, target: ObjectUrl, facts: ObjectFacts, version: str = "") -> None:
+        if facts.size <= COPIED_AT_ONCE:
+            self._exact.copy(source, target, version)
+        else:
+            self.parts.copy(source, target, facts.size, facts.tag, version)
 
     def link(self, url: ObjectUrl, seconds: int) -> tuple[str, datetime]:
         self.head(url)

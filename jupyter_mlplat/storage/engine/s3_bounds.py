@@ -1,4 +1,4 @@
-"""Keeps a client of boto3's to the addresses that its connection may speak to."""
+"""Keeps a client of botocore's to the addresses that its connection may speak to."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What boto3 and obstore raise, in words that say which setting to change."""
+"""What botocore and obstore raise, in words that say which setting to change."""
 
 import re
 from collections.abc import Iterator

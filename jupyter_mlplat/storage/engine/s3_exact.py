@@ -1,4 +1,4 @@
-"""An S3 endpoint through boto3: listings page by page, multipart uploads, copies, and every key there can be."""
+"""An S3 endpoint through botocore: listings page by page, multipart uploads, copies, and every key there can be."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,11 +6,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import boto3
-import botocore.session
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
+from botocore.session import Session
 from botocore.utils import parse_timestamp
 
 from jupyter_mlplat.storage.engine.base import VERSIONS, Gone, ListedPage, ObjectFacts, Version
@@ -18,10 +16,9 @@ from jupyter_mlplat.storage.engine.connection import REGION, Connection, Renew
 from jupyter_mlplat.storage.engine.failures import Refused, StoreError
 from jupyter_mlplat.storage.engine.s3_bounds import bounded
 from jupyter_mlplat.storage.engine.s3_errors import in_words
+from jupyter_mlplat.storage.engine.s3_listing import read_quickly
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
-COPY_AT_ONCE = 4 << 30
-_COPY_PART = 512 << 20
 _DELETED_AT_ONCE = 1000
 _CONNECTIONS = 32
 _PIECE = 1 << 20
@@ -29,12 +26,13 @@ _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 
 
 class ExactClient:
-    """Raises what `s3_errors` makes of boto3's errors."""
+    """Raises what `s3_errors` makes of botocore's errors."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         with in_words(connection, ObjectUrl("")):
             self.s3 = bounded(_client(connection), connection)
+        read_quickly(self.s3)
         self.s3.meta.events.register("before-sign.s3.UploadPart", _leave_to_its_md5)
         self._known: set[str] = set()
 
@@ -70,8 +68,8 @@ class ExactClient:
         with in_words(self.connection, url):
             answer = self.s3.list_objects_v2(**asked)
             more = answer["IsTruncated"]
+            objects = [_listed(one) for one in answer.get("Contents", [])]
         self._known.add(url.bucket)
-        objects = [_facts(one["Key"], one["Size"], one) for one in answer.get("Contents", [])]
         folders = [one["Prefix"] for one in answer.get("CommonPrefixes", [])]
         return ListedPage(objects, folders, answer.get("NextContinuationToken") if more else None)
 
@@ -121,15 +119,10 @@ class ExactClient:
                     if one["Key"] in deleted:
                         yield Gone(one["Key"], one["Size"], one["VersionId"], deleted.pop(one["Key"]))
 
-    def copy(self, source: ObjectUrl, target: ObjectUrl, size: int, version: str = "") -> None:
-        """Inside the endpoint; in parts above the size that one request may copy."""
-        origin = {"Bucket": source.bucket, "Key": source.key} | ({"VersionId": version} if version else {})
+    def copy(self, source: ObjectUrl, target: ObjectUrl, version: str = "") -> None:
+        """Inside the endpoint, in one request."""
         with in_words(self.connection, source):
-            if size <= COPY_AT_ONCE:
-                self.s3.copy_object(CopySource=origin, Bucket=target.bucket, Key=target.key)
-                return
-            parts = TransferConfig(multipart_threshold=COPY_AT_ONCE, multipart_chunksize=_COPY_PART)
-            self.s3.copy(origin, target.bucket, target.key, Config=parts)
+            self.s3.copy_object(CopySource=origin(source, version), Bucket=target.bucket, Key=target.key)
 
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         """Many at a time, but for those whose keys XML has no way to write."""
@@ -155,6 +148,11 @@ class ExactClient:
         return str(self.s3.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
 
+def origin(url: ObjectUrl, version: str = "") -> dict[str, str]:
+    """An object as the source of a copy."""
+    return {"Bucket": url.bucket, "Key": url.key} | ({"VersionId": version} if version else {})
+
+
 def _client(connection: Connection) -> Any:
     style = "path" if connection.path_style else "virtual"
     settings = Config(
@@ -168,7 +166,7 @@ def _client(connection: Connection) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return _session(connection).client(
+    return _session(connection).create_client(
         "s3",
         endpoint_url=connection.endpoint,
         region_name=connection.region,
@@ -185,15 +183,14 @@ def _leave_to_its_md5(request: Any, **_: Any) -> None:
         request.context["client_config"] = settings.merge(unsigned)
 
 
-def _session(connection: Connection) -> Any:
-    core = botocore.session.Session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+def _session(connection: Connection) -> Session:
+    session = Session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
     if connection.renew is None:
-        return boto3.session.Session(
-            connection.access_key, connection.secret_key, connection.token, botocore_session=core
-        )
-    core._credentials = _renewing(connection.renew)  # botocore has no other place for credentials that are renewed
-    return boto3.session.Session(botocore_session=core)
+        session.set_credentials(connection.access_key, connection.secret_key, connection.token)
+    else:
+        session._credentials = _renewing(connection.renew)  # botocore has no other place for those that are renewed
+    return session
 
 
 def _moment(value: Any) -> datetime:
@@ -221,6 +218,10 @@ def _renewing(renew: Renew) -> Any:
 
 def _version(one: dict[str, Any], is_deletion: bool) -> Version:
     return Version(one["VersionId"], one["LastModified"], one.get("Size", 0), one["IsLatest"], is_deletion)
+
+
+def _listed(one: dict[str, str]) -> ObjectFacts:
+    return ObjectFacts(one["Key"], int(one["Size"]), _moment(one["LastModified"]), one.get("ETag", ""))
 
 
 def _facts(key: str, size: int, answer: dict[str, Any]) -> ObjectFacts:

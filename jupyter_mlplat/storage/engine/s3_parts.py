@@ -2,18 +2,20 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.storage.engine.base import ObjectFacts, PartedUploads, part_of
+from jupyter_mlplat.storage.engine.base import PartedUploads, part_of
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload, StoreError
 from jupyter_mlplat.storage.engine.landing import in_parallel
 from jupyter_mlplat.storage.engine.s3_errors import in_words
-from jupyter_mlplat.storage.engine.s3_exact import ExactClient
+from jupyter_mlplat.storage.engine.s3_exact import ExactClient, origin
 from jupyter_mlplat.storage.object_urls import ObjectUrl
+
+_COPIED = 1 << 30
 
 
 class S3Parts(PartedUploads):
@@ -33,17 +35,15 @@ class S3Parts(PartedUploads):
         with in_words(self._client.connection, url):
             return str(self._client.s3.upload_part(**part, Body=data)["ETag"])
 
-    def keep(self, url: ObjectUrl, upload_id: str, number: int, old: ObjectFacts, start: int, end: int) -> str:
-        """A range of the object that is there as a part; its tag. An error where it is another one meanwhile."""
-        part = _where(url, upload_id) | {"PartNumber": number}
-        origin = {"CopySource": {"Bucket": url.bucket, "Key": url.key}, "CopySourceIfMatch": old.tag}
+    def keep(self, url: ObjectUrl, upload_id: str, number: int, source: dict[str, Any], start: int, end: int) -> str:
+        """A range of an object that is there, see `same`, as a part; its tag."""
+        part = _where(url, upload_id) | {"PartNumber": number, "CopySourceRange": f"bytes={start}-{end - 1}"}
         with in_words(self._client.connection, url):
-            answer = self._client.s3.upload_part_copy(**part, **origin, CopySourceRange=f"bytes={start}-{end - 1}")
-        return str(answer["CopyPartResult"]["ETag"])
+            return str(self._client.s3.upload_part_copy(**part, **source)["CopyPartResult"]["ETag"])
 
     def upload(self, path: Path, url: ObjectUrl, size: int) -> None:
         """A file in parallel parts, given up where one of them fails. Changed where the file shrinks meanwhile."""
-        upload_id, part, tags = self.begin(url), part_of(size), dict[int, str]()
+        part = part_of(size)
 
         def one(start: int) -> None:
             wanted, number = min(part, size - start), start // part + 1
@@ -52,9 +52,25 @@ class S3Parts(PartedUploads):
                 raise Changed(f"{path.name} was cut short while it was copied. Try again.")
             tags[number] = self.send(url, upload_id, number, data)
 
+        with path.open("rb", buffering=0) as file, self._upload(url) as (upload_id, tags):
+            in_parallel(one, ((start,) for start in range(0, size, part)))
+
+    def copy(self, source: ObjectUrl, target: ObjectUrl, size: int, tag: str, version: str = "") -> None:
+        """Within the endpoint, in parallel parts. An error where the source is another one meanwhile."""
+        unchanged = same(source, tag, version)
+
+        def one(number: int, start: int, end: int) -> None:
+            tags[number] = self.keep(target, upload_id, number, unchanged, start, end)
+
+        with self._upload(target) as (upload_id, tags):
+            in_parallel(one, ((number, *part) for number, part in enumerate(copied_ranges(size), 1)))
+
+    @contextmanager
+    def _upload(self, url: ObjectUrl) -> Iterator[tuple[str, dict[int, str]]]:
+        """The id of a new upload, and where the tags of its parts belong; given up where the block fails."""
+        upload_id, tags = self.begin(url), dict[int, str]()
         try:
-            with path.open("rb", buffering=0) as file:
-                in_parallel(one, ((start,) for start in range(0, size, part)))
+            yield upload_id, tags
             self.finish(url, upload_id, tags)
         except BaseException:
             with suppress(StoreError):
@@ -72,6 +88,18 @@ class S3Parts(PartedUploads):
                 self._client.s3.abort_multipart_upload(**_where(url, upload_id))
         except NoSuchUpload:
             return
+
+
+def same(url: ObjectUrl, tag: str, version: str = "") -> dict[str, Any]:
+    """An object as the source of copies, as long as it has this tag."""
+    return {"CopySource": origin(url, version)} | ({"CopySourceIfMatch": tag} if tag else {})
+
+
+def copied_ranges(size: int) -> list[tuple[int, int]]:
+    """Ranges of at most 1 GiB, the last one no smaller than S3 allows."""
+    count = max(1, -(-size // _COPIED))
+    step = -(-size // count)
+    return [(start, min(size, start + step)) for start in range(0, size, step)]
 
 
 def _where(url: ObjectUrl, upload_id: str) -> dict[str, Any]:

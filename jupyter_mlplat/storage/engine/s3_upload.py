@@ -4,14 +4,13 @@ from typing import Protocol
 
 from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, Upload
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient
-from jupyter_mlplat.storage.engine.s3_parts import S3Parts
+from jupyter_mlplat.storage.engine.s3_parts import S3Parts, copied_ranges, same
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 LEAST_PART = 5 << 20
 """S3's own limit for all parts but the last."""
 
 _PARTS_BEFORE_GROWTH = 1000
-_COPY_PART = 1 << 30
 
 
 class Whole(Protocol):
@@ -34,7 +33,7 @@ class S3Upload(Upload):
             self._id = self._parts.begin(url)
             for start, end in copied_ranges(old.size):
                 number = len(self._tags) + 1
-                self._tags[number] = self._parts.keep(url, self._id, number, old, start, end)
+                self._tags[number] = self._parts.keep(url, self._id, number, same(url, old.tag), start, end)
 
     def write(self, piece: bytes) -> None:
         self._waiting += piece
@@ -69,10 +68,3 @@ class S3Upload(Upload):
             self._id = self._parts.begin(self._url)
         number = len(self._tags) + 1
         self._tags[number] = self._parts.send(self._url, self._id, number, data)
-
-
-def copied_ranges(size: int) -> list[tuple[int, int]]:
-    """Ranges of at most 1 GiB, the last one no smaller than S3 allows."""
-    count = max(1, -(-size // _COPY_PART))
-    step = -(-size // count)
-    return [(start, min(size, start + step)) for start in range(0, size, step)]

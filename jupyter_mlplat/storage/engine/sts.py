@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.session import Session
 
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.storage.engine.connection import Connection, Keys
@@ -59,7 +59,7 @@ def _allow(actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:
 
 
 def temporary_keys(connection: Connection, role: str, policy: str, seconds: int = SECONDS) -> Keys:
-    """Keys of the STS that this connection is to. Raises what `s3_errors` makes of boto3's errors."""
+    """Keys of the STS that this connection is to. Raises what `s3_errors` makes of botocore's errors."""
     with in_words(connection, ObjectUrl("")):
         try:
             given = bounded(_client(connection), connection).assume_role(
@@ -75,7 +75,7 @@ def temporary_keys(connection: Connection, role: str, policy: str, seconds: int 
 
 def _client(connection: Connection) -> Any:
     patience = {"total_max_attempts": connection.retries + 1, "mode": "standard"}
-    return boto3.session.Session().client(
+    return Session().create_client(
         "sts",
         endpoint_url=connection.endpoint,
         aws_access_key_id=connection.access_key,

@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from threading import Event, Lock, Semaphore, Thread
+from threading import Event, Lock, Thread
 from typing import IO, Any, TypeVar
 
 from jupyter_mlplat.core.files import full_disk_in_words
@@ -21,13 +23,12 @@ from jupyter_mlplat.storage.engine.failures import (
 )
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
 from jupyter_mlplat.storage.transfers.folder import TransferFolder
-from jupyter_mlplat.storage.transfers.one import OneCopy
+from jupyter_mlplat.storage.transfers.one import Bounds, OneCopy
 from jupyter_mlplat.storage.transfers.order import OnConflict
 from jupyter_mlplat.storage.transfers.parts import Journal, give_up
 from jupyter_mlplat.storage.transfers.planning import Step, StoreFor, Verb, plan
 
 THREADS = 16
-_WAITING = 4 * THREADS
 _SAID_EVERY = 0.3
 _DELETED_AT_ONCE = 1000
 PAUSES = (1, 2, 4, 8, 15, 30, 30, 60, 60, 90)
@@ -106,8 +107,8 @@ class Carrier:
     def __init__(
         self, folder: TransferFolder, root: Path, store_for: StoreFor, say: Say, pauses: Sequence[float] = PAUSES
     ) -> None:
-        self._folder, self._root, self._store_for, self._say = folder, root.resolve(), store_for, say
-        self._pauses = pauses
+        self._folder, self._root, self._say, self._pauses = folder, root.resolve(), say, pauses
+        self._store_for, self._bounds = cache(store_for), Bounds(root)
         self.progress = Progress()
 
     def run(self, *, anew: bool = False) -> Outcome:
@@ -115,7 +116,7 @@ class Carrier:
 
         `anew`: with a new plan, of which only large files go on from what has arrived. Conflict where it is under way.
         """
-        with self._folder.held():
+        with self._folder.held(), full_disk_in_words():
             order = self._folder.order
             if anew:
                 self._folder.forget_plan()
@@ -125,10 +126,14 @@ class Carrier:
             conflicts = self._count(done, ask=order.on_conflict == OnConflict.ASK and not order.sync)
             if conflicts:
                 return Outcome(conflicts)
-            with self._telling(), self._folder.open_done() as ledger:
-                self._copy_all(_Ledger(ledger), done, order.on_conflict)
-                if order.delete and not any(self._folder.done().values()):
-                    self._delete(_Ledger(ledger), done)
+            with self._folder.open_done() as file:
+                # who is killed before a line is written copies that file again, under another name where it must not
+                ledger = _Ledger(file, at_once=order.on_conflict == OnConflict.RENAME)
+                with _Telling(lambda: self._tell(ledger)):
+                    self._copy_all(ledger, done, order.on_conflict)
+                    ledger.flush()
+                    if order.delete and not any(self._folder.done().values()):
+                        self._delete(ledger, done)
             return Outcome(failed=tuple(self._failures()))
 
     def _count(self, done: dict[int, str], *, ask: bool) -> int:
@@ -144,25 +149,23 @@ class Carrier:
         return conflicts
 
     def _copy_all(self, ledger: "_Ledger", done: dict[int, str], on_conflict: OnConflict) -> None:
-        room = Semaphore(_WAITING)
+        steps, taking = self._open_steps(done, Verb.COPY, Verb.REFUSE), Lock()
         failed: list[BaseException] = []
 
-        def one(number: int, step: Step) -> None:
+        def one_after_another() -> None:
             try:
-                if not failed:
-                    self._step(number, step, ledger, on_conflict)
+                while not failed:
+                    with taking:
+                        taken = next(steps, None)
+                    if taken is None:
+                        return
+                    self._step(*taken, ledger, on_conflict)
             except BaseException as error:
                 failed.append(error)
-            finally:
-                room.release()
 
         with ThreadPoolExecutor(THREADS) as pool:
             try:
-                for number, step in self._open_steps(done, Verb.COPY, Verb.REFUSE):
-                    room.acquire()
-                    if failed:
-                        break
-                    pool.submit(one, number, step)
+                wait([pool.submit(one_after_another) for _ in range(THREADS)])
             except BaseException as error:  # somebody's Ctrl-C: what waits is not begun
                 failed.append(error)
         if failed:
@@ -183,7 +186,7 @@ class Carrier:
 
         def once() -> str:
             moved = _Counted(self.progress)
-            one = OneCopy(step, self._root, self._store_for, self._folder, on_conflict, moved)
+            one = OneCopy(step, self._bounds, self._store_for, self._folder, on_conflict, moved)
             try:
                 with full_disk_in_words():
                     one.run()
@@ -205,6 +208,7 @@ class Carrier:
                 self.progress.waiting = ""
                 return done
             except StoreUnreachable as error:
+                self._store_for.cache_clear()  # its endpoint may have other settings meanwhile
                 self.progress.waiting = f"{error.message} Trying again in {pause} s."
                 time.sleep(pause)
         done = do()
@@ -241,8 +245,10 @@ class Carrier:
         if failed:
             yield from ((step.source, failed[number]) for number, step in self._folder.steps() if number in failed)
 
-    def _telling(self) -> "_Telling":
-        return _Telling(lambda: self._say(self.progress.figures()))
+    def _tell(self, ledger: "_Ledger") -> None:
+        figures = self.progress.figures()
+        ledger.flush()
+        self._say(figures)
 
 
 def abandon(folder: TransferFolder, store_for: StoreFor) -> None:
@@ -254,14 +260,19 @@ def abandon(folder: TransferFolder, store_for: StoreFor) -> None:
 
 
 class _Ledger:
-    """Writes down which steps need no more."""
+    """Writes down which steps need no more: `at_once`, or with each `flush`."""
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file, self._lock = file, Lock()
+    def __init__(self, file: IO[str], *, at_once: bool) -> None:
+        self._file, self._at_once, self._lock = file, at_once, Lock()
 
     def write(self, number: int, reason: str) -> None:
         with self._lock:
             self._file.write(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
+            if self._at_once:
+                self._file.flush()
+
+    def flush(self) -> None:
+        with self._lock:
             self._file.flush()
 
 
@@ -298,4 +309,5 @@ class _Telling:
 
     def _run(self) -> None:
         while not self._over.wait(_SAID_EVERY):
-            self._tell()
+            with suppress(OSError):  # the end says it
+                self._tell()

@@ -1,9 +1,11 @@
 """One step of a plan: a file or an object is copied, whole or not at all."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import md5
 from itertools import count
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.storage.engine.base import ObjectFacts, ObjectStore, part_of
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject
-from jupyter_mlplat.storage.engine.landing import STEP, landing, put_all
+from jupyter_mlplat.storage.engine.landing import STEP, land
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
 from jupyter_mlplat.storage.transfers.folder import TransferFolder
 from jupyter_mlplat.storage.transfers.importing import bring
@@ -30,16 +32,17 @@ from jupyter_mlplat.storage.transfers.web import is_web, meant
 LARGE = 16 << 20
 """From here on a file moves in parts, with a journal."""
 
-_MD5 = 32
+_FOLDER = "a folder of this name is in its place"
+_REMEMBERED = 1024
+_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
 @dataclass(frozen=True)
 class OneCopy:
-    """Copies one step of a plan. `folder` is that of the transfer; `root` is the path, without links, of what no file
-    may lie outside of."""
+    """Copies one step of a plan. `folder` is that of the transfer."""
 
     step: Step
-    root: Path
+    bounds: "Bounds"
     store_for: StoreFor
     folder: TransferFolder
     on_conflict: OnConflict
@@ -108,18 +111,19 @@ class OneCopy:
     def _down(self, url: ObjectUrl, path: Path) -> None:
         store = self.store_for(url.bucket)
         facts = self._facts(store, url)
-        self._check_place(path)
-        if facts.size >= LARGE:
-            self._fetch(store, url, facts, path)
-        else:
-            self._land(path, _verified(store.read(url), facts, url))
-            self.moved(facts.size)
-        if facts.modified_at is not None:
-            when = facts.modified_at.timestamp()
-            os.utime(path, (when, when))
+        modified = facts.modified_at.timestamp() if facts.modified_at else None
+        self.bounds.check(path)
+        if facts.size < LARGE:
+            self._land(path, _verified(store.read(url), facts, url), modified)
+            return
+        _refuse_folder(path)
+        self._fetch(store, url, facts, path)
+        if modified is not None:
+            os.utime(path, (modified, modified))
 
     def _import(self, source: str, path: Path) -> None:
-        self._check_place(path)
+        self.bounds.check(path)
+        _refuse_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial, journal = self._partial(path), self._journal()
         wanted = meant(source)
@@ -135,20 +139,12 @@ class OneCopy:
     def _partial(self, path: Path) -> Path:
         return path.parent / f".{self.folder.path.name}-{self.folder.journal(self.step).name}.part"
 
-    def _check_place(self, path: Path) -> None:
-        """By text: for many small files this is a good part of the work."""
-        place, name = os.path.split(path)
-        folder, root = os.path.realpath(place).rstrip("/"), str(self.root).rstrip("/")
-        if not f"{folder}/".startswith(f"{root}/"):
-            raise InvalidInput("it would lie outside the work folder")
-        if f"{folder}/{name}/".startswith(f"{root}/{OURS}/"):
-            raise InvalidInput(f"{OURS} is the platform's own folder")
-        if path.is_dir():
-            raise InvalidInput("a folder of this name is in its place")
-
-    def _land(self, path: Path, data: bytes) -> None:
-        with landing(path) as descriptor:
-            put_all(descriptor, data)
+    def _land(self, path: Path, data: bytes, modified: float | None) -> None:
+        try:
+            land(path, data, modified)
+        except IsADirectoryError as error:
+            raise InvalidInput(_FOLDER) from error
+        self.moved(len(data))
 
     def _fetch(self, store: ObjectStore, url: ObjectUrl, facts: ObjectFacts, path: Path) -> None:
         partial, journal = self._partial(path), self._journal()
@@ -168,6 +164,28 @@ class OneCopy:
         if self.step.mark:
             return ObjectFacts(url.key, self.step.size, _moment(self.step.modified), self.step.mark)
         return store.head(url)
+
+
+class Bounds:
+    """Where files may lie: below `root`, and not in the platform's own folder there. From any thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root.resolve()).rstrip("/")
+        self._real = lru_cache(_REMEMBERED)(os.path.realpath)
+
+    def check(self, path: Path) -> None:
+        """By text, and each folder once: for many small files this is a good part of the work."""
+        place, name = os.path.split(path)
+        folder = self._real(place).rstrip("/")
+        if not f"{folder}/".startswith(f"{self._root}/"):
+            raise InvalidInput("it would lie outside the work folder")
+        if f"{folder}/{name}/".startswith(f"{self._root}/{OURS}/"):
+            raise InvalidInput(f"{OURS} is the platform's own folder")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InvalidInput(_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -196,9 +214,8 @@ class _OfObject:
 
 def _verified(data: bytes, facts: ObjectFacts, url: ObjectUrl) -> bytes:
     """Changed where the bytes are not those that were listed; an endpoint's MD5 is looked at where it tells one."""
-    tag = facts.tag.strip('"')
-    is_hash = len(tag) == _MD5 and set(tag) <= set("0123456789abcdef")
-    if len(data) != facts.size or (is_hash and md5(data, usedforsecurity=False).hexdigest() != tag):
+    tag = _MD5.fullmatch(facts.tag)
+    if len(data) != facts.size or (tag and md5(data, usedforsecurity=False).hexdigest() != tag[1]):
         raise Changed(f"{url} is not what was listed: it was replaced, or arrived damaged. Try again.")
     return data
 

@@ -70,8 +70,9 @@ def plan(order: Order, root: Path, store_for: StoreFor) -> Iterator[Step]:
     as_files = isinstance(target, Path)
     found = _first_of(_below(source, root, store_for, as_files=as_files), source)
     there = _below(target, root, store_for, as_files=as_files, missing_ok=True)
+    before = _before_names(source), _before_names(target)
     for left, right in _side_by_side(found, there):
-        yield from _steps(order, source, target, left, right)
+        yield from _steps(order, *before, left, right)
 
 
 def _imported(order: Order, root: Path) -> Step:
@@ -153,15 +154,15 @@ def _first_of(found: Iterator[Found], source: Place) -> Iterator[Found]:
     return chain([first], found)
 
 
-def _steps(order: Order, source: Place, target: Place, left: Found | None, right: Found | None) -> Iterator[Step]:
+def _steps(order: Order, source: str, target: str, left: Found | None, right: Found | None) -> Iterator[Step]:
+    """`source` and `target` are what comes before the names."""
     if left is None:
         if order.delete and right is not None and not right.problem:
-            there = str(_child(target, right.name))
-            yield Step(Verb.DELETE, "", there, 0, right.mark, True, None)
+            yield Step(Verb.DELETE, "", target + right.name, 0, right.mark, True, None)
     elif left.problem:
-        yield Step(Verb.REFUSE, str(_named(source, left.name)), "", left.size, left.problem, False, None)
+        yield Step(Verb.REFUSE, source + left.name, "", left.size, left.problem, False, None)
     elif right is None or not order.sync or _differs(left, right):
-        names = str(_child(source, left.name)), str(_child(target, left.name))
+        names = source + left.name, target + left.name
         yield Step(Verb.COPY, *names, left.size, left.mark, right is not None, left.modified)
 
 
@@ -176,8 +177,8 @@ def _child(folder: Place, name: str) -> Place:
     return folder.child(name) if isinstance(folder, ObjectUrl) else folder / name
 
 
-def _named(folder: Place, name: str) -> str:
-    return f"{folder.folder}{name}" if isinstance(folder, ObjectUrl) else f"{folder}/{name}"
+def _before_names(folder: Place) -> str:
+    return str(folder.folder) if isinstance(folder, ObjectUrl) else f"{folder}".rstrip("/") + "/"
 
 
 def _below(
@@ -232,14 +233,14 @@ def _files(folder: Path, above: str, root: Path) -> Iterator[Found]:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), name + "/", root)
         elif entry.is_file() and (not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(root)):
-            yield _file(name, Path(entry.path))
+            yield _file(name, entry)
 
 
 def _sorted_by(entry: os.DirEntry[str]) -> bytes:
     return os.fsencode(entry.name) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
 
 
-def _file(name: str, path: Path) -> Found:
+def _file(name: str, path: "Path | os.DirEntry[str]") -> Found:
     try:
         name.encode()
         facts = path.stat()
