@@ -21,7 +21,7 @@ _NUMBERS = count()
 
 
 @contextmanager
-def landing(path: Path) -> Iterator[int]:
+def landing(path: str | Path) -> Iterator[int]:
     """A descriptor to write to with `os.pwrite`; at the end of the block the file is at `path`, or nothing is left.
 
     NoSpace where the disk is full.
@@ -40,7 +40,7 @@ def landing(path: Path) -> Iterator[int]:
             raise
 
 
-def land(path: Path, data: bytes | memoryview, modified: float | None = None) -> None:
+def land(path: str | Path, data: bytes | memoryview, modified: float | None = None) -> None:
     """A file whole, written at a time in seconds since 1970."""
     with landing(path) as descriptor:
         put_all(descriptor, data)
@@ -82,7 +82,7 @@ def in_parallel(do: Callable[..., None], work: Iterable[tuple[int, ...]]) -> Non
             raise
 
 
-def _beside(path: Path) -> str:
+def _beside(path: str | Path) -> str:
     """In text: for many small files, paths and fresh random names are a good part of the work."""
     folder = os.path.dirname(path)  # noqa: PTH120
     return os.path.join(folder, f".{_RUN}-{os.getpid()}-{next(_NUMBERS)}.part")  # noqa: PTH118

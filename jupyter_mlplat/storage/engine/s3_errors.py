@@ -1,8 +1,8 @@
 """What botocore and obstore raise, in words that say which setting to change."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, SSLError
 from botocore.parsers import ResponseParserError
@@ -24,6 +24,7 @@ _IS_CODE = re.compile(r"[A-Z][A-Za-z]{2,63}")
 _NO_ANSWER = re.compile(r"error sending request|connection (closed|refused|reset)|timed out|dns error", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate", re.IGNORECASE)
 
+_THEIRS = (BotoCoreError, ClientError, ResponseParserError, BaseError, OSError, ValueError, KeyError)
 _WORDS: dict[str, tuple[type[Exception], str]] = {
     "NoSuchBucket": (
         failures.NoSuchBucket,
@@ -98,18 +99,22 @@ _ALIKE = {
 }  # fmt: skip
 
 
-@contextmanager
-def in_words(connection: Connection, url: ObjectUrl, *, create: bool = False) -> Iterator[None]:
+@dataclass(slots=True)
+class in_words(AbstractContextManager[None]):  # noqa: N801  it reads as a function
     """Errors of the two libraries as ours. With `create` a failed precondition means that the object is there."""
-    try:
-        yield
-    except (BotoCoreError, ClientError, ResponseParserError, BaseError, OSError, ValueError, KeyError) as error:
+
+    connection: Connection
+    url: ObjectUrl
+    create: bool = False
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, _THEIRS) or isinstance(error, failures.StoreError):
+            return
         code = code_of(error)
-        if create and code == "PreconditionFailed":
+        if self.create and code == "PreconditionFailed":
             code = "ObjectExists"
-        if code is None or isinstance(error, failures.StoreError):
-            raise
-        raise explained(code, connection, url) from error
+        if code is not None:
+            raise explained(code, self.connection, self.url) from error
 
 
 def explained(code: str, connection: Connection, url: ObjectUrl) -> Exception:

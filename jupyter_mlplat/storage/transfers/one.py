@@ -59,7 +59,7 @@ class OneCopy:
         elif is_object_url(source) and is_object_url(target):
             self._across(ObjectUrl.parse(source), ObjectUrl.parse(target))
         elif is_object_url(source):
-            self._down(ObjectUrl.parse(source), Path(target))
+            self._down(ObjectUrl.parse(source), target)
         else:
             self._up(Path(source), ObjectUrl.parse(target))
 
@@ -108,21 +108,22 @@ class OneCopy:
         store.write(url, data)
         self.moved(size)
 
-    def _down(self, url: ObjectUrl, path: Path) -> None:
+    def _down(self, url: ObjectUrl, target: str) -> None:
         store = self.store_for(url.bucket)
         facts = self._facts(store, url)
         modified = facts.modified_at.timestamp() if facts.modified_at else None
-        self.bounds.check(path)
+        self.bounds.check(target)
         if facts.size < LARGE:
-            self._land(path, _verified(store.read(url), facts, url), modified)
+            self._land(target, _verified(store.read(url), facts, url), modified)
             return
+        path = Path(target)
         _refuse_folder(path)
         self._fetch(store, url, facts, path)
         if modified is not None:
             os.utime(path, (modified, modified))
 
     def _import(self, source: str, path: Path) -> None:
-        self.bounds.check(path)
+        self.bounds.check(str(path))
         _refuse_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial, journal = self._partial(path), self._journal()
@@ -139,7 +140,7 @@ class OneCopy:
     def _partial(self, path: Path) -> Path:
         return path.parent / f".{self.folder.path.name}-{self.folder.journal(self.step).name}.part"
 
-    def _land(self, path: Path, data: bytes, modified: float | None) -> None:
+    def _land(self, path: str, data: bytes, modified: float | None) -> None:
         try:
             land(path, data, modified)
         except IsADirectoryError as error:
@@ -173,7 +174,7 @@ class Bounds:
         self._root = str(root.resolve()).rstrip("/")
         self._real = lru_cache(_REMEMBERED)(os.path.realpath)
 
-    def check(self, path: Path) -> None:
+    def check(self, path: str) -> None:
         """By text, and each folder once: for many small files this is a good part of the work."""
         place, name = os.path.split(path)
         folder = self._real(place).rstrip("/")
