@@ -11,11 +11,13 @@ from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.errors import BackendFailure, InvalidInput, MlplatError, NotFound
 from jupyter_mlplat.runner.layout import JobFolder
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-from jupyter_mlplat.storage.transfers.carrying import PAUSES, THREADS, Carrier, abandon
+from jupyter_mlplat.storage.transfers.carrying import PAUSES, Carrier, abandon
 from jupyter_mlplat.storage.transfers.folder import TransferFolder
 from jupyter_mlplat.storage.transfers.order import OnConflict, Order
 from jupyter_mlplat.storage.transfers.parts import is_same
 from jupyter_mlplat.storage.transfers.planning import Step, StoreFor, Verb, mark_of_file
+
+_LOOKED_UP_AT_ONCE = 16
 
 
 def fetch(name: str, url: str, folder: JobFolder, store_for: StoreFor) -> None:
@@ -60,7 +62,7 @@ class RemoteOutput:
         if not steps:
             return
         self._transfer.forget_plan()
-        self._transfer.write_plan(steps)
+        self._transfer.plan.write(steps)
         pauses = PAUSES if last else ()
         outcome = Carrier(self._transfer, self.source, self._store_for, _quietly, pauses).run()
         self._remember()
@@ -71,7 +73,7 @@ class RemoteOutput:
 
     def adopt(self, files: Iterator[Path]) -> None:
         """Leave out what is there with the same content. What cannot be looked up is sent again."""
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(_LOOKED_UP_AT_ONCE) as pool:
             for name, mark in pool.map(self._found, files):
                 if mark:
                     self._sent[name] = mark
@@ -103,7 +105,7 @@ class RemoteOutput:
     def _remember(self) -> None:
         """Take down what the plan has brought there."""
         done = self._transfer.done()
-        for number, step in self._transfer.steps():
+        for number, step in self._transfer.plan.steps():
             if done.get(number) == "":
                 self._sent[Path(step.source).relative_to(self.source).as_posix()] = step.mark
         write_atomically(self._record, json.dumps(self._sent).encode())

@@ -20,7 +20,7 @@ from jupyter_mlplat.server_extension.objects import StoreHandler, store_of
 from jupyter_mlplat.storage.engine.base import ObjectStore, part_of
 from jupyter_mlplat.storage.engine.failures import NoSuchUpload
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-from jupyter_mlplat.storage.transfers.parts import Journal, Large, finish_large, give_up
+from jupyter_mlplat.storage.transfers.parts import Journal, Large, give_up
 
 KEPT_SECONDS = 7 * 86400
 """After so long without a part an upload is given up."""
@@ -73,7 +73,7 @@ class BrowserUpload:
             raise Conflict(f"{missing} parts have not arrived yet. Send them first.")
         assert store.parts is not None
         with self._forgotten_if_over():
-            finish_large(store, store.parts, self._url, facts["upload_id"], large, tags)
+            store.parts.finish(self._url, facts["upload_id"], tags)
         self._journal.forget()
 
     def give_up(self, store: ObjectStore) -> None:

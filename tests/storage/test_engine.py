@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlplat.storage.engine import s3, s3_parts
 from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, writing
-from jupyter_mlplat.storage.engine.failures import Changed, ObjectExists, StoreError
+from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload, ObjectExists, StoreError
 from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
 from jupyter_mlplat.storage.engine.s3_parts import copied_ranges
 from jupyter_mlplat.storage.object_urls import ObjectUrl
@@ -83,6 +84,46 @@ def test_a_file_in_parts_arrives_whole_and_a_damaged_part_is_refused(
 
 def damaged(request: Any, **_: Any) -> None:
     request.body = bytes(int(request.headers["Content-Length"]))
+
+
+def test_a_file_is_there_though_the_answer_to_its_end_was_lost(
+    store: S3Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, client = ObjectUrl(bucket, "x"), store._exact.s3
+    (tmp_path / "x").write_bytes(data := os.urandom(LARGE + 1))
+    end = client.complete_multipart_upload
+    monkeypatch.setattr(client, "complete_multipart_upload", lambda **what: (end(**what), end(**what)))
+    store.upload(tmp_path / "x", url)
+    assert store.read(url) == data
+
+
+def test_an_upload_that_is_over_does_not_pass_for_the_object_of_before(store: S3Store, bucket: str) -> None:
+    url = ObjectUrl(bucket, "x")
+    store.write(url, b"old")
+    upload = store.parts.begin(url)
+    tags = {1: store.parts.send(url, upload, 1, b"new")}
+    store.parts.give_up(url, upload)
+    with pytest.raises(NoSuchUpload):
+        store.parts.finish(url, upload, tags)
+    assert store.read(url) == b"old"
+
+
+@pytest.mark.parametrize("server", [minio_server, versity_server])
+def test_what_one_request_may_not_copy_is_copied_in_parts(
+    server: Callable[[], AbstractContextManager[MinioServer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_AT_ONCE", 5 << 20)
+    monkeypatch.setattr(s3_parts, "_COPIED", 5 << 20)
+    with server() as running:
+        store, source, target = S3Store(running.connection()), ObjectUrl("copies", "a b#"), ObjectUrl("copies", "x")
+        store.make_bucket(source.bucket)
+        store.write(source, data := os.urandom(15 << 20))
+        store.copy(source, target)
+        assert store.read(target) == data
+        assert store.head(target).tag.strip('"').endswith("-3")
+        with pytest.raises(Changed):
+            store.copy(source, target, ObjectFacts(source.key, 15 << 20, None, store.head(target).tag))
+        assert "Uploads" not in store._exact.s3.list_multipart_uploads(Bucket=target.bucket, Prefix=target.key)
 
 
 @pytest.mark.parametrize("size", [5 << 20, 1 << 30, (1 << 30) + 1, 48 << 40])

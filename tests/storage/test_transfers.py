@@ -5,18 +5,23 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jupyter_mlplat.errors import InvalidInput, NotFound
+from jupyter_mlplat.storage.engine.failures import NoSuchBucket
 from jupyter_mlplat.storage.engine.s3 import S3Store
 from jupyter_mlplat.storage.object_urls import ObjectUrl
+from jupyter_mlplat.storage.transfers import carrying, planning
 from jupyter_mlplat.storage.transfers.carrying import Carrier, Outcome, abandon
 from jupyter_mlplat.storage.transfers.folder import TransferFolder
 from jupyter_mlplat.storage.transfers.order import OnConflict, Order
+from jupyter_mlplat.storage.transfers.planning import Step
 from jupyter_mlplat.testing.minio import MinioServer
 
 MIB = 1 << 20
@@ -49,6 +54,10 @@ class Stage:
 
     def keys(self) -> list[str]:
         return [facts.key for facts in self.store.below(ObjectUrl(self.bucket))]
+
+    def times(self) -> dict[str, Any]:
+        """When each object was written."""
+        return {facts.key: facts.modified_at for facts in self.store.below(ObjectUrl(self.bucket))}
 
     def write(self, name: str, content: bytes) -> Path:
         path = self.work / name
@@ -141,6 +150,79 @@ def test_a_source_that_is_not_there_is_said(stage: Stage) -> None:
     for source, target in ((stage.url("none/"), "out"), ("none", stage.url())):
         with pytest.raises(NotFound):
             stage.run(source, target)
+
+
+class Torn(BaseException):
+    """What ends a run in the middle, as a kill does."""
+
+
+def test_the_first_files_are_copied_while_the_others_are_looked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*args: Any) -> Iterator[Step]:
+        for number, step in enumerate(planning.plan(*args)):
+            if number == 150:
+                until(stage.keys)
+                assert (stage.said[-1]["total"], stage.said[-1]["files_total"]) == (0, 0)
+            yield step
+
+    monkeypatch.setattr(carrying, "plan", slowly)
+    for number in range(200):
+        stage.write(f"data/{number:03}", b"x")
+    assert stage.run("data", stage.url("copy/"), on_conflict="overwrite") == Outcome()
+    assert len(stage.keys()) == 200
+    assert (stage.said[-1]["total"], stage.said[-1]["files_total"]) == (200, 200)
+
+
+def test_a_plan_that_was_torn_off_is_gone_on_with_behind_its_last_step(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*args: Any) -> Iterator[Step]:
+        for number, step in enumerate(planning.plan(*args)):
+            if number == 250:
+                until(lambda: len(stage.keys()) >= 50)
+                raise Torn
+            yield step
+
+    names = [f"{number:03}" for number in range(300)]
+    for name in names:
+        stage.write(f"data/{name}", b"x")
+    stage.put("copy/200 of somebody", b"x")
+    transfer = stage.order("data", stage.url("copy/"), sync=True, delete=True)
+    monkeypatch.setattr(carrying, "plan", torn)
+    with pytest.raises(Torn):
+        stage.carry(transfer)
+    with (transfer.path / "plan.jsonl").open("ab") as file:
+        file.write(b'["copy", "data/2')
+    monkeypatch.undo()
+    done, before = set(transfer.done()), stage.times()
+    assert 50 <= len(done) <= 250
+    assert stage.carry(transfer) == Outcome()
+    steps = [step for _, step in transfer.plan.steps()]
+    assert [step.source for step in steps if step.source] == [str(stage.work / "data" / name) for name in names]
+    assert stage.keys() == [f"copy/{name}" for name in names]
+    again = {key for key, when in stage.times().items() if before.get(key, when) != when}
+    assert not again & {steps[number].target.removeprefix(stage.url()) for number in done}
+
+
+def test_what_ends_all_ends_the_search_for_more_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*args: Any) -> Iterator[Step]:
+        yield from cycle(planning.plan(*args))
+
+    monkeypatch.setattr(carrying, "plan", endless)
+    stage.write("data/a", b"x")
+    transfer = stage.order("data", stage.url("copy/"), on_conflict="overwrite")
+    stage.store.remove_bucket(stage.bucket)
+    with pytest.raises(NoSuchBucket):
+        stage.carry(transfer)
+
+
+def until(what: Callable[[], object]) -> None:
+    """Wait for it, 30 s at most."""
+    end = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_a_transfer_waits_for_an_endpoint_that_is_away_and_says_so(tmp_path: Pat
         store.make_bucket("away")
         # what there is to do is known; from here on the endpoint is away
         carrier = Carrier(transfer, tmp_path, lambda _: store, hear)
-        transfer.write_plan(plan(transfer.order, tmp_path, lambda _: store))
+        transfer.plan.write(plan(transfer.order, tmp_path, lambda _: store))
     ended: list[Outcome] = []
     worker = threading.Thread(target=lambda: ended.append(carrier.run()))
     worker.start()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import md5
 from itertools import islice
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def part_of(size: int) -> int:
     return -(-wanted // (1 << 20)) << 20
 
 
+def tag_of_parts(hashes: Sequence[bytes]) -> str:
+    """The tag of an object that was made of parts with these MD5s."""
+    return f"{md5(b''.join(hashes), usedforsecurity=False).hexdigest()}-{len(hashes)}"
+
+
 class PartedUploads(ABC):
     """Uploads in parts, numbered from 1, that go on in another process by their id. All parts but the last have one
     size, at least 5 MiB; nobody sees the object before `finish`."""
@@ -92,7 +98,7 @@ class PartedUploads(ABC):
 
     @abstractmethod
     def finish(self, url: ObjectUrl, upload_id: str, tags: Mapping[int, str]) -> None:
-        """Put the parts together. NoSuchUpload where the upload is over."""
+        """Put the parts together. NoSuchUpload where the upload is over, and the object is not what they make."""
 
     @abstractmethod
     def give_up(self, url: ObjectUrl, upload_id: str) -> None:

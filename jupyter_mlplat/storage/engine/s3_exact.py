@@ -20,7 +20,7 @@ from jupyter_mlplat.storage.engine.s3_listing import read_quickly
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 _DELETED_AT_ONCE = 1000
-_CONNECTIONS = 32
+_CONNECTIONS = 64
 _PIECE = 1 << 20
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 

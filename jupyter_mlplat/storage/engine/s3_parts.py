@@ -2,14 +2,14 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.storage.engine.base import PartedUploads, part_of
-from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload, StoreError
+from jupyter_mlplat.storage.engine.base import PartedUploads, part_of, tag_of_parts
+from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload, StoreError
 from jupyter_mlplat.storage.engine.landing import in_parallel
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.engine.s3_exact import ExactClient, origin
@@ -79,8 +79,19 @@ class S3Parts(PartedUploads):
 
     def finish(self, url: ObjectUrl, upload_id: str, tags: Mapping[int, str]) -> None:
         parts = [{"PartNumber": number, "ETag": tags[number]} for number in sorted(tags)]
-        with in_words(self._client.connection, url):
-            self._client.s3.complete_multipart_upload(**_where(url, upload_id), MultipartUpload={"Parts": parts})
+        try:
+            with in_words(self._client.connection, url):
+                self._client.s3.complete_multipart_upload(**_where(url, upload_id), MultipartUpload={"Parts": parts})
+        except NoSuchUpload:
+            if not self._is_made_of(url, [tags[number] for number in sorted(tags)]):
+                raise
+
+    def _is_made_of(self, url: ObjectUrl, tags: Sequence[str]) -> bool:
+        """Whether the object consists of these parts: then it was finished earlier, and the answer was lost."""
+        with suppress(ValueError, NoSuchObject):
+            hashes = [bytes.fromhex(tag.strip('"')) for tag in tags]
+            return self._client.head(url).tag.strip('"') == tag_of_parts(hashes)
+        return False
 
     def give_up(self, url: ObjectUrl, upload_id: str) -> None:
         try:

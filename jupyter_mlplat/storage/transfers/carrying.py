@@ -1,18 +1,17 @@
 """Carries a transfer out, from its plan to its end, and says how far it is. It may be killed at any line."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import IO, Any, TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 from jupyter_mlplat.core.files import full_disk_in_words
 from jupyter_mlplat.errors import Conflict, InvalidInput, MlplatError, NoSpace
+from jupyter_mlplat.storage.engine.base import part_of
 from jupyter_mlplat.storage.engine.failures import (
     Changed,
     NoSuchBucket,
@@ -21,15 +20,20 @@ from jupyter_mlplat.storage.engine.failures import (
     Refused,
     StoreUnreachable,
 )
+from jupyter_mlplat.storage.engine.landing import AT_ONCE
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
-from jupyter_mlplat.storage.transfers.folder import TransferFolder
-from jupyter_mlplat.storage.transfers.one import Bounds, OneCopy
-from jupyter_mlplat.storage.transfers.order import OnConflict
+from jupyter_mlplat.storage.transfers.folder import Ledger, TransferFolder
+from jupyter_mlplat.storage.transfers.one import LARGE, Bounds, OneCopy
+from jupyter_mlplat.storage.transfers.order import OnConflict, Order
 from jupyter_mlplat.storage.transfers.parts import Journal, give_up
 from jupyter_mlplat.storage.transfers.planning import Step, StoreFor, Verb, plan
+from jupyter_mlplat.storage.transfers.progress import Counted, Progress, Telling
+from jupyter_mlplat.storage.transfers.together import Room, do_all
 
-THREADS = 16
-_SAID_EVERY = 0.3
+THREADS = 64
+"""Small files wait for their endpoint most of the time."""
+
+_IN_MEMORY = 96 << 20
 _DELETED_AT_ONCE = 1000
 PAUSES = (1, 2, 4, 8, 15, 30, 30, 60, 60, 90)
 """Seconds: five minutes in all."""
@@ -41,40 +45,6 @@ _OF_ALL = (NoSuchBucket, NotConfigured, NoSpace, Refused)
 
 
 Value = TypeVar("Value")
-
-
-@dataclass
-class Progress:
-    """How far a transfer is: bytes and files, those of earlier runs among them. `name` is what moved last."""
-
-    total: int = 0
-    files_total: int = 0
-    done: int = 0
-    files: int = 0
-    name: str = ""
-    waiting: str = ""
-    """Why nothing moves just now."""
-
-    _lock: Lock = field(default_factory=Lock, repr=False)
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self.done += size
-
-    def finish(self, name: str) -> None:
-        with self._lock:
-            self.files += 1
-            self.name = name
-
-    def figures(self) -> dict[str, Any]:
-        return {
-            "total": self.total,
-            "files_total": self.files_total,
-            "done": self.done,
-            "files": self.files,
-            "name": self.name,
-            "waiting": self.waiting,
-        }
 
 
 @dataclass(frozen=True)
@@ -109,6 +79,7 @@ class Carrier:
     ) -> None:
         self._folder, self._root, self._say, self._pauses = folder, root.resolve(), say, pauses
         self._store_for, self._bounds = cache(store_for), Bounds(root)
+        self._room = Room(_IN_MEMORY)
         self.progress = Progress()
 
     def run(self, *, anew: bool = False) -> Outcome:
@@ -120,62 +91,83 @@ class Carrier:
             order = self._folder.order
             if anew:
                 self._folder.forget_plan()
-            if not self._folder.is_planned:
-                self._patiently(lambda: self._folder.write_plan(plan(order, self._root, self._store_for)))
             done = self._folder.done()
-            conflicts = self._count(done, ask=order.on_conflict == OnConflict.ASK and not order.sync)
-            if conflicts:
+            self._count(done)
+            if order.on_conflict == OnConflict.ASK and not order.sync and (conflicts := self._conflicts(order)):
                 return Outcome(conflicts)
-            with self._folder.open_done() as file:
-                # who is killed before a line is written copies that file again, under another name where it must not
-                ledger = _Ledger(file, at_once=order.on_conflict == OnConflict.RENAME)
-                with _Telling(lambda: self._tell(ledger)):
-                    self._copy_all(ledger, done, order.on_conflict)
-                    ledger.flush()
-                    if order.delete and not any(self._folder.done().values()):
-                        self._delete(ledger, done)
+            # who is killed before a line is written copies that file again, which must not be under another name
+            at_once = order.on_conflict == OnConflict.RENAME
+            with self._folder.ledger(at_once=at_once) as ledger, Telling(lambda: self._tell(ledger)):
+                self._copy_all(order, ledger, done)
+                ledger.flush()
+                if order.delete and not any(self._folder.done().values()):
+                    self._delete(ledger, done)
             return Outcome(failed=tuple(self._failures()))
 
-    def _count(self, done: dict[int, str], *, ask: bool) -> int:
-        conflicts = 0
-        for number, step in self._folder.steps():
-            self.progress.total += step.size
-            self.progress.files_total += 1
-            conflicts += ask and step.exists and step.verb == Verb.COPY
+    def _count(self, done: dict[int, str]) -> None:
+        """What an earlier run has planned and done."""
+        for number, step in self._folder.plan.steps():
+            self.progress.expect(step.size)
             if number in done:
                 self.progress.done += step.size
                 self.progress.files += 1
+        self.progress.is_planned = self._folder.plan.is_whole()
         self._say(self.progress.figures())
-        return conflicts
 
-    def _copy_all(self, ledger: "_Ledger", done: dict[int, str], on_conflict: OnConflict) -> None:
-        steps, taking = self._open_steps(done, Verb.COPY, Verb.REFUSE), Lock()
+    def _conflicts(self, order: Order) -> int:
+        """How many targets are there already; all are looked for before anything is copied."""
+        if not self.progress.is_planned:
+            with Telling(lambda: self._say(self.progress.figures())):
+                self._plan(order, [])
+        self._say(self.progress.figures())
+        return sum(step.exists and step.verb == Verb.COPY for _, step in self._folder.plan.steps())
+
+    def _plan(self, order: Order, failed: Sequence[BaseException]) -> None:
+        """Write the plan to its end, unless something has `failed` meanwhile."""
+
+        def steps() -> Iterator[Step]:
+            for step in plan(order, self._root, self._store_for, self._folder.plan.last()):
+                if failed:
+                    raise CancelledError
+                self.progress.expect(step.size)
+                yield step
+
+        self._patiently(lambda: self._folder.plan.write(steps()))
+        self.progress.is_planned = True
+
+    def _copy_all(self, order: Order, ledger: Ledger, done: dict[int, str]) -> None:
+        """Carry out the steps, from several threads; another one goes on with the plan where that is not whole."""
         failed: list[BaseException] = []
+        steps, taking = self._open_steps(done, Verb.COPY, Verb.REFUSE), Lock()
 
-        def one_after_another() -> None:
+        def planning() -> None:
             try:
-                while not failed:
-                    with taking:
-                        taken = next(steps, None)
-                    if taken is None:
-                        return
-                    self._step(*taken, ledger, on_conflict)
-            except BaseException as error:
-                failed.append(error)
+                self._plan(order, failed)
+            finally:
+                self._folder.plan.expect_no_more()
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            try:
-                wait([pool.submit(one_after_another) for _ in range(THREADS)])
-            except BaseException as error:  # somebody's Ctrl-C: what waits is not begun
-                failed.append(error)
-        if failed:
-            raise failed[0]
+        def copying() -> None:
+            while not failed:
+                with taking:
+                    taken = next(steps, None)
+                if taken is None:
+                    return
+                self._step(*taken, ledger, order.on_conflict)
+
+        work = [copying] * THREADS
+        if not self.progress.is_planned:
+            self._folder.plan.expect()
+            work.append(planning)
+        do_all(work, failed)
 
     def _open_steps(self, done: dict[int, str], *verbs: Verb) -> Iterator[tuple[int, Step]]:
-        return ((number, step) for number, step in self._folder.steps() if number not in done and step.verb in verbs)
+        return (
+            (number, step) for number, step in self._folder.plan.steps() if number not in done and step.verb in verbs
+        )
 
-    def _step(self, number: int, step: Step, ledger: "_Ledger", on_conflict: OnConflict) -> None:
-        reason = step.mark if step.verb == Verb.REFUSE else self._copied(number, step, on_conflict)
+    def _step(self, number: int, step: Step, ledger: Ledger, on_conflict: OnConflict) -> None:
+        with self._room.of(_held(step.size)):
+            reason = step.mark if step.verb == Verb.REFUSE else self._copied(number, step, on_conflict)
         if reason:
             self.progress.add(step.size)
         ledger.write(number, reason)
@@ -185,7 +177,7 @@ class Carrier:
         """Copy one file; why that failed where it is the file's own fault."""
 
         def once() -> str:
-            moved = _Counted(self.progress)
+            moved = Counted(self.progress)
             one = OneCopy(step, self._bounds, self._store_for, self._folder, on_conflict, moved)
             try:
                 with full_disk_in_words():
@@ -215,7 +207,7 @@ class Carrier:
         self.progress.waiting = ""
         return done
 
-    def _delete(self, ledger: "_Ledger", done: dict[int, str]) -> None:
+    def _delete(self, ledger: Ledger, done: dict[int, str]) -> None:
         """What the source lacks, many at a time."""
         waiting: list[tuple[int, ObjectUrl]] = []
         for number, step in self._open_steps(done, Verb.DELETE):
@@ -230,12 +222,12 @@ class Carrier:
         if waiting:
             self._delete_some(ledger, waiting)
 
-    def _delete_some(self, ledger: "_Ledger", which: list[tuple[int, ObjectUrl]]) -> None:
+    def _delete_some(self, ledger: Ledger, which: list[tuple[int, ObjectUrl]]) -> None:
         bucket = which[0][1].bucket
         self._store_for(bucket).delete(bucket, [url.key for _, url in which])
         self._deleted(ledger, which)
 
-    def _deleted(self, ledger: "_Ledger", which: "list[tuple[int, ObjectUrl]] | list[tuple[int, str]]") -> None:
+    def _deleted(self, ledger: Ledger, which: "list[tuple[int, ObjectUrl]] | list[tuple[int, str]]") -> None:
         for number, name in which:
             ledger.write(number, "")
             self.progress.finish(str(name))
@@ -243,9 +235,9 @@ class Carrier:
     def _failures(self) -> Iterator[tuple[str, str]]:
         failed = {number: reason for number, reason in self._folder.done().items() if reason}
         if failed:
-            yield from ((step.source, failed[number]) for number, step in self._folder.steps() if number in failed)
+            yield from ((step.source, failed[number]) for number, step in self._folder.plan.steps() if number in failed)
 
-    def _tell(self, ledger: "_Ledger") -> None:
+    def _tell(self, ledger: Ledger) -> None:
         figures = self.progress.figures()
         ledger.flush()
         self._say(figures)
@@ -259,55 +251,6 @@ def abandon(folder: TransferFolder, store_for: StoreFor) -> None:
         path.unlink()
 
 
-class _Ledger:
-    """Writes down which steps need no more: `at_once`, or with each `flush`."""
-
-    def __init__(self, file: IO[str], *, at_once: bool) -> None:
-        self._file, self._at_once, self._lock = file, at_once, Lock()
-
-    def write(self, number: int, reason: str) -> None:
-        with self._lock:
-            self._file.write(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
-            if self._at_once:
-                self._file.flush()
-
-    def flush(self) -> None:
-        with self._lock:
-            self._file.flush()
-
-
-class _Counted:
-    """Adds to the figures what one try has moved, and takes it back where it failed."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._moved, self._lock = progress, 0, Lock()
-
-    def __call__(self, size: int) -> None:
-        with self._lock:
-            self._moved += size
-        self._progress.add(size)
-
-    def take_back(self) -> None:
-        self._progress.add(-self._moved)
-        self._moved = 0
-
-
-class _Telling:
-    """Tells again and again while a block runs, and once at its end."""
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell, self._over = tell, Event()
-        self._thread = Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._tell()
-
-    def _run(self) -> None:
-        while not self._over.wait(_SAID_EVERY):
-            with suppress(OSError):  # the end says it
-                self._tell()
+def _held(size: int) -> int:
+    """How much of a file is in memory while it moves, in bytes: a small one twice, as it is read and as it is sent."""
+    return 2 * size if size < LARGE else min(size, AT_ONCE * part_of(size))

@@ -2,7 +2,7 @@
 
 order.json      what is asked
 state.json      where it stands, written by whoever looks after the queue
-plan.jsonl      one line for each file, see `planning.Step`; there once it is whole
+plan.jsonl      one line for each file, see `plan_file.py`
 done            a line for each file that needs no more: its number in the plan, and after a space why it failed
 parts/NAME      the journal of a large file that is under way, see `parts.py`; NAME stands for its source and target
 lock            held by whoever carries it out
@@ -10,17 +10,19 @@ lock            held by whoever carries it out
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.locks import try_lock
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.storage.transfers.order import Order
+from jupyter_mlplat.storage.transfers.plan_file import PlanFile, cut_to_last_line
 from jupyter_mlplat.storage.transfers.planning import Step
 
 
@@ -29,6 +31,7 @@ class TransferFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.plan = PlanFile(path / "plan.jsonl")
         self.parts = path / "parts"
 
     @classmethod
@@ -55,25 +58,6 @@ class TransferFolder:
     def write_state(self, state: dict[str, Any]) -> None:
         write_atomically(self.path / "state.json", json.dumps(state).encode(), 0o600)
 
-    @property
-    def is_planned(self) -> bool:
-        return (self.path / "plan.jsonl").exists()
-
-    def write_plan(self, steps: Iterable[Step]) -> None:
-        """All steps, whole or not at all."""
-        beside = self.path / "plan.part"
-        with beside.open("w", encoding="utf-8") as file:
-            for step in steps:
-                file.write(json.dumps(step) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path / "plan.jsonl")
-
-    def steps(self) -> Iterator[tuple[int, Step]]:
-        with (self.path / "plan.jsonl").open(encoding="utf-8") as file:
-            for number, line in enumerate(file):
-                yield number, Step(*json.loads(line))
-
     def done(self) -> dict[int, str]:
         """The numbers of the steps that need no more, and why those failed that did (else empty)."""
         found: dict[int, str] = {}
@@ -89,17 +73,17 @@ class TransferFolder:
         good = [f"{number}\n" for number, reason in self.done().items() if not reason]
         write_atomically(self.path / "done", "".join(good).encode(), 0o600)
 
-    def open_done(self) -> IO[str]:
-        """For appending, after what a kill may have cut short."""
-        file = (self.path / "done").open("a+", encoding="utf-8")
-        size = file.tell()
-        _cut_to_last_line(file.fileno(), size)
-        return file
+    @contextmanager
+    def ledger(self, *, at_once: bool) -> Iterator["Ledger"]:
+        """Where those are written down, behind what a kill may have cut short."""
+        with (self.path / "done").open("a+", encoding="utf-8") as file:
+            cut_to_last_line(file.fileno())
+            yield Ledger(file, at_once=at_once)
 
     def forget_plan(self) -> None:
         """Look anew at what there is to do; large files that are under way go on from their journals."""
-        for name in ("plan.jsonl", "done"):
-            (self.path / name).unlink(missing_ok=True)
+        self.plan.forget()
+        (self.path / "done").unlink(missing_ok=True)
 
     def journal(self, step: Step) -> Path:
         """The path of a step's journal, whichever plan the step is in."""
@@ -121,9 +105,18 @@ class TransferFolder:
             os.close(descriptor)
 
 
-def _cut_to_last_line(descriptor: int, size: int) -> None:
-    """Take away what follows the last line that is whole."""
-    end = size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":
-        end -= 1
-    os.ftruncate(descriptor, end)
+class Ledger:
+    """Writes down which steps need no more: `at_once`, or with each `flush`."""
+
+    def __init__(self, file: IO[str], *, at_once: bool) -> None:
+        self._file, self._at_once, self._lock = file, at_once, Lock()
+
+    def write(self, number: int, reason: str) -> None:
+        with self._lock:
+            self._file.write(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
+            if self._at_once:
+                self._file.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._file.flush()

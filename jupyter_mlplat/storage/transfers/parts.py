@@ -7,8 +7,7 @@ further line is a part that has arrived. A line that a kill cut short does not c
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -16,7 +15,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from jupyter_mlplat.errors import Conflict
-from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads, part_of
+from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads, part_of, tag_of_parts
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload
 from jupyter_mlplat.storage.engine.landing import in_parallel, put_all
 from jupyter_mlplat.storage.object_urls import ObjectUrl
@@ -114,7 +113,7 @@ def send_large(
         _send_missing(parts, url, upload_id, large, source.read, journal, arrived, moved)
         if source.mark() != large.mark:
             raise Changed(f"{url.name} was written to while it was copied. Try again.")
-        finish_large(store, parts, url, upload_id, large, arrived)
+        parts.finish(url, upload_id, arrived)
     except (Changed, NoSuchUpload):
         give_up(journal.read()[0], lambda _: parts)
         journal.forget()
@@ -157,29 +156,6 @@ def _send_missing(
     in_parallel(one, missing)
 
 
-def finish_large(
-    store: ObjectStore, parts: PartedUploads, url: ObjectUrl, upload_id: str, large: Large, tags: dict[int, str]
-) -> None:
-    """Put the parts together. NoSuchUpload where the upload is over, and the object is not what they make."""
-    try:
-        parts.finish(url, upload_id, tags)
-    except NoSuchUpload:
-        if not _is_finished(store, url, large, tags):
-            raise
-
-
-def _is_finished(store: ObjectStore, url: ObjectUrl, large: Large, tags: dict[int, str]) -> bool:
-    """Whether the object is what these parts make: a kill came between its end and its journal's."""
-    try:
-        facts = store.head(url)
-    except NoSuchObject:
-        return False
-    with suppress(ValueError):
-        whole = _tag_of_parts([bytes.fromhex(tags[number].strip('"')) for number in sorted(tags)])
-        return facts.size == large.size and facts.tag.strip('"') == whole
-    return False
-
-
 def is_same(store: ObjectStore, url: ObjectUrl, path: Path) -> bool:
     """Whether an object is there that has the content of a file, as a transfer has sent it: by the hashes in its tag.
 
@@ -196,11 +172,7 @@ def is_same(store: ObjectStore, url: ObjectUrl, path: Path) -> bool:
         part = part_of(size)
         hashes = [_md5(file.read(part)) for _ in range(max(1, -(-size // part)))]
     tag = facts.tag.strip('"')
-    return tag == _tag_of_parts(hashes) or (len(hashes) == 1 and tag == hashes[0].hex())
-
-
-def _tag_of_parts(hashes: Sequence[bytes]) -> str:
-    return f"{_md5(b''.join(hashes)).hex()}-{len(hashes)}"
+    return tag == tag_of_parts(hashes) or (len(hashes) == 1 and tag == hashes[0].hex())
 
 
 def _md5(data: bytes) -> bytes:

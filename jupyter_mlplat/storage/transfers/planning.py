@@ -53,26 +53,30 @@ class Found(NamedTuple):
     problem: str = ""
 
 
-def plan(order: Order, root: Path, store_for: StoreFor) -> Iterator[Step]:
-    """The steps of an order; relative paths are below `root`, and none lead out of it.
+def plan(order: Order, root: Path, store_for: StoreFor, last: Step | None = None) -> Iterator[Step]:
+    """The steps of an order, those behind `last`; relative paths are below `root`, and none lead out of it.
 
     NotFound where there is no such source.
     """
     if is_web(order.source):
-        yield _imported(order, root)
+        yield from [] if last else [_imported(order, root)]
         return
     source, target = _place(order.source, root), _place(order.target, root)
     single = _single(source, store_for)
     if single is not None:
-        yield from _one(order, single, source, _target_of_one(single.name, target, order.target), store_for)
+        if last is None:
+            yield from _one(order, single, source, _target_of_one(single.name, target, order.target), store_for)
         return
     _refuse_nesting(source, target)
     as_files = isinstance(target, Path)
     found = _first_of(_below(source, root, store_for, as_files=as_files), source)
     there = _below(target, root, store_for, as_files=as_files, missing_ok=True)
     before = _before_names(source), _before_names(target)
+    behind = _name(last, *before).encode() if last else b""
     for left, right in _side_by_side(found, there):
-        yield from _steps(order, *before, left, right)
+        either = left or right
+        if either and either.name.encode() > behind:
+            yield from _steps(order, *before, left, right)
 
 
 def _imported(order: Order, root: Path) -> Step:
@@ -164,6 +168,10 @@ def _steps(order: Order, source: str, target: str, left: Found | None, right: Fo
     elif right is None or not order.sync or _differs(left, right):
         names = source + left.name, target + left.name
         yield Step(Verb.COPY, *names, left.size, left.mark, right is not None, left.modified)
+
+
+def _name(step: Step, source: str, target: str) -> str:
+    return step.source.removeprefix(source) if step.source else step.target.removeprefix(target)
 
 
 def _differs(left: Found, right: Found) -> bool:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlplat.core.proc import end_with
+from jupyter_mlplat.core.proc import end_with, free_memory_soon
 from jupyter_mlplat.errors import MlplatError
 from jupyter_mlplat.storage.engine.current import store_for
 from jupyter_mlplat.storage.transfers.carrying import Carrier, Outcome, abandon
@@ -25,6 +25,7 @@ def say(words: dict[str, Any]) -> None:
 
 def main(parent: str, verb: str, folder: str, root: str) -> None:
     end_with(int(parent))
+    free_memory_soon()
     transfer = TransferFolder(Path(folder))
     try:
         if verb == "abandon":

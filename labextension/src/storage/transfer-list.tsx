@@ -28,7 +28,8 @@ export function TransferList({ transfers }: { transfers: TransfersModel }): JSX.
         <h3 className="mlp-grow">{headingOf(trans, tasks)}</h3>
         {isAnyActive ? (
           <span className="mlp-number mlp-faint">
-            {formatBytes(progress.done)} / {formatBytes(progress.total)}
+            {formatBytes(progress.done)}
+            {progress.total > 0 && ` / ${formatBytes(progress.total)}`}
           </span>
         ) : (
           isAnyOver && (
@@ -132,6 +133,7 @@ function TaskFacts({ task }: { task: ITask }): JSX.Element | null {
   }
   const left = secondsLeft(task);
   const facts = [
+    task.files_total === 0 && task.files > 0 && trans._n('One file so far', '%1 files so far', task.files),
     task.files_total > 1 && trans.__('%1 of %2 files', task.files, task.files_total),
     task.speed > 0 && trans.__('%1/s', formatBytes(task.speed)),
     left !== null && trans.__('%1 left', formatDuration(left, trans))

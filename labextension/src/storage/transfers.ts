@@ -46,11 +46,12 @@ export class TransfersModel {
     return [...[...this._uploads].reverse(), ...this._copies.map(copy => this._task(copy))];
   }
 
-  /** Bytes of all that is under way; a total of 0 where nothing is. */
+  /** Bytes of all that is under way; a total of 0 where nothing is, or one of them does not know its own yet. */
   get progress(): { done: number; total: number } {
     const active = this.tasks.filter(isActive);
     const sum = (of: (task: ITransfer) => number) => active.reduce((total, task) => total + of(task), 0);
-    return { done: sum(task => task.done), total: sum(task => task.total) };
+    const isKnown = active.every(({ done, total }) => done <= total);
+    return { done: sum(task => task.done), total: isKnown ? sum(task => task.total) : 0 };
   }
 
   /** Send files from the user's own machine to `place`. */
