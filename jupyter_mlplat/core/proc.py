@@ -17,6 +17,7 @@ _PARENT_DEATH_SIGNAL = 1
 _CHILD_SUBREAPER = 36
 
 _ARENA_MAX = -8
+_HEAPS = 6
 
 _libc = ctypes.CDLL(None)
 _prctl = _libc.prctl
@@ -106,7 +107,7 @@ def descendants(pid: int) -> list[int]:
 def free_memory_soon() -> None:
     """For many threads with large buffers: glibc gives each a heap of its own, and keeps there what is freed."""
     if hasattr(_libc, "mallopt"):
-        _libc.mallopt(_ARENA_MAX, 2)
+        _libc.mallopt(_ARENA_MAX, _HEAPS)
 
 
 def end_with(parent: int) -> None:

@@ -17,7 +17,7 @@ def test_no_more_is_held_than_there_is_room_for_and_what_is_too_large_waits_for_
             with lock:
                 held[0] -= min(size, 100)
 
-    threads = [threading.Thread(target=hold, args=(size,)) for size in [10, 60, 0, 100, 1000] * 6]
+    threads = [threading.Thread(target=hold, args=(size,)) for size in [10, 60, 1, 100, 1000] * 6]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,6 +10,7 @@ lock            held by whoever carries it out
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -78,7 +79,11 @@ class TransferFolder:
         """Where those are written down, behind what a kill may have cut short."""
         with (self.path / "done").open("a+", encoding="utf-8") as file:
             cut_to_last_line(file.fileno())
-            yield Ledger(file, at_once=at_once)
+            ledger = Ledger(file, at_once=at_once)
+            try:
+                yield ledger
+            finally:
+                ledger.flush()
 
     def forget_plan(self) -> None:
         """Look anew at what there is to do; large files that are under way go on from their journals."""
@@ -109,14 +114,16 @@ class Ledger:
     """Writes down which steps need no more: `at_once`, or with each `flush`."""
 
     def __init__(self, file: IO[str], *, at_once: bool) -> None:
-        self._file, self._at_once, self._lock = file, at_once, Lock()
+        self._file, self._at_once, self._flushing = file, at_once, Lock()
+        self._lines = deque[str]()
 
     def write(self, number: int, reason: str) -> None:
-        with self._lock:
-            self._file.write(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
-            if self._at_once:
-                self._file.flush()
+        # without a lock: many threads come here at once, and would queue for it
+        self._lines.append(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
+        if self._at_once:
+            self.flush()
 
     def flush(self) -> None:
-        with self._lock:
+        with self._flushing:
+            self._file.writelines(self._lines.popleft() for _ in range(len(self._lines)))
             self._file.flush()

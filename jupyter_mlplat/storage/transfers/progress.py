@@ -24,19 +24,19 @@ class Progress:
     waiting: str = ""
     """Why nothing moves just now."""
 
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, size: int) -> None:
-        with self._lock:
+        with self.lock:
             self.done += size
 
     def expect(self, size: int) -> None:
-        with self._lock:
+        with self.lock:
             self.total += size
             self.files_total += 1
 
     def finish(self, name: str) -> None:
-        with self._lock:
+        with self.lock:
             self.files += 1
             self.name = name
 
@@ -55,16 +55,15 @@ class Counted:
     """Adds to the figures what one try has moved, and takes it back where it failed."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress, self._moved, self._lock = progress, 0, Lock()
+        self._progress, self._moved = progress, 0
 
     def __call__(self, size: int) -> None:
-        with self._lock:
+        with self._progress.lock:
             self._moved += size
-        self._progress.add(size)
+            self._progress.done += size
 
     def take_back(self) -> None:
-        self._progress.add(-self._moved)
-        self._moved = 0
+        self(-self._moved)
 
 
 class Telling:
