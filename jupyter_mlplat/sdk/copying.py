@@ -85,5 +85,5 @@ def _folder_of(order: Order, api: str) -> TransferFolder:
 
 
 def _tell(told: Told | None, figures: dict[str, Any]) -> None:
-    if told is not None:
+    if told is not None and figures["total"]:  # 0 until it is known
         told(figures["done"], figures["total"])

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +204,57 @@ def test_a_plan_that_was_torn_off_is_gone_on_with_behind_its_last_step(
     assert not again & {steps[number].target.removeprefix(stage.url()) for number in done}
 
 
-def test_what_ends_all_ends_the_search_for_more_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless(*args: Any) -> Iterator[Step]:
-        yield from cycle(planning.plan(*args))
+def test_a_name_that_is_no_text_hides_none_behind_it_when_a_plan_is_gone_on_with(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*args: Any) -> Iterator[Step]:
+        for step in planning.plan(*args):
+            if step.verb == planning.Verb.REFUSE and args[3] is None:
+                yield step
+                raise Torn
+            yield step
 
-    monkeypatch.setattr(carrying, "plan", endless)
+    for name in (b"a", "测试".encode("gbk"), "数据".encode()):
+        (stage.work / "data").mkdir(exist_ok=True)
+        (stage.work / "data" / os.fsdecode(name)).write_bytes(b"x")
+    stage.put("copy/数据", b"x")
+    transfer = stage.order("data", stage.url("copy/"), on_conflict="skip")
+    monkeypatch.setattr(carrying, "plan", torn)
+    with pytest.raises(Torn):
+        stage.carry(transfer)
+    ((name, reason),) = stage.carry(transfer).failed
+    assert name.endswith("/data/����") and "no text" in reason
+    steps = [step for _, step in transfer.plan.steps()]
+    assert [step.exists for step in steps] == [False, False, True]
+    assert stage.keys() == ["copy/a", "copy/数据"]
+
+
+def test_more_done_than_planned_is_not_taken_for_other_files(stage: Stage) -> None:
+    for name in ("a", "b", "c"):
+        stage.write(f"data/{name}", b"x")
+    transfer = stage.order("data", stage.url("copy/"), sync=True)
+    (transfer.path / "done").write_text("0\n1\n2\n")
+    assert stage.carry(transfer) == Outcome()
+    assert stage.keys() == ["copy/a", "copy/b", "copy/c"]
+
+
+@pytest.mark.parametrize("size", [1, 17 * MIB])
+def test_no_file_takes_the_place_of_a_folder_or_of_a_link_to_one(stage: Stage, size: int) -> None:
+    (stage.work / "folder").mkdir()
+    (stage.work / "link").symlink_to("folder")
+    for name in ("folder", "link"):
+        stage.put(f"data/{name}", bytes(size))
+    failed = stage.run(stage.url("data/"), "", on_conflict="overwrite").failed
+    assert [reason for _, reason in failed] == ["a folder of this name is in its place"] * 2
+    assert (stage.work / "link").is_symlink() and (stage.work / "folder").is_dir()
+
+
+def test_what_ends_all_ends_the_search_for_more_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_: object) -> Iterator[planning.Found]:
+        while True:
+            yield planning.Found("a", 1, "1-1", None)
+
+    monkeypatch.setattr(planning, "_files", endless)
     stage.write("data/a", b"x")
     transfer = stage.order("data", stage.url("copy/"), on_conflict="overwrite")
     stage.store.remove_bucket(stage.bucket)

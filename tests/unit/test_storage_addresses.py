@@ -164,7 +164,7 @@ def test_a_name_that_becomes_another_address_is_not_spoken_to(monkeypatch: pytes
     assert page.seen == 0
 
 
-def test_what_boto3_takes_for_no_address_is_said_in_words() -> None:
+def test_what_botocore_takes_for_no_address_is_said_in_words() -> None:
     odd = Connection(endpoint=f"http://{'x' * 200}", access_key="ak", secret_key="sk")  # noqa: S106
     with pytest.raises(NotConfigured, match="no address of an S3 endpoint"):
         ExactClient(odd)

@@ -247,11 +247,15 @@ def writing(store: ObjectStore, url: ObjectUrl, *, keep: bool = False) -> Iterat
 
 def _ahead(pages: Iterator[ListedPage]) -> Iterator[ListedPage]:
     """The same; while one is used, the next is asked for."""
+    page = next(pages, None)
+    if page is None or page.next is None:
+        yield from [page] if page else []
+        return
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, pages, None)
-        while (page := coming.result()) is not None:
+        while page is not None:
             coming = pool.submit(next, pages, None)
             yield page
+            page = coming.result()
 
 
 def copy_between(

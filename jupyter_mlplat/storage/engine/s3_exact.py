@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
@@ -221,7 +222,11 @@ def _version(one: dict[str, Any], is_deletion: bool) -> Version:
 
 
 def _listed(one: dict[str, str]) -> ObjectFacts:
-    return ObjectFacts(one["Key"], int(one["Size"]), _moment(one["LastModified"]), one.get("ETag", ""))
+    when = one.get("LastModified")
+    try:
+        return ObjectFacts(one["Key"], int(one["Size"]), _moment(when) if when else None, one.get("ETag", ""))
+    except ValueError as error:
+        raise ResponseParserError(f"an object is listed with {error}") from error
 
 
 def _facts(key: str, size: int, answer: dict[str, Any]) -> ObjectFacts:

@@ -38,7 +38,8 @@ class S3Parts(PartedUploads):
     def keep(self, url: ObjectUrl, upload_id: str, number: int, source: dict[str, Any], start: int, end: int) -> str:
         """A range of an object that is there, see `same`, as a part; its tag."""
         part = _where(url, upload_id) | {"PartNumber": number, "CopySourceRange": f"bytes={start}-{end - 1}"}
-        with in_words(self._client.connection, url):
+        there = ObjectUrl(source["CopySource"]["Bucket"], source["CopySource"]["Key"])
+        with in_words(self._client.connection, there):
             return str(self._client.s3.upload_part_copy(**part, **source)["CopyPartResult"]["ETag"])
 
     def upload(self, path: Path, url: ObjectUrl, size: int) -> None:

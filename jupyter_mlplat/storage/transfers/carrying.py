@@ -1,8 +1,6 @@
 """Carries a transfer out, from its plan to its end, and says how far it is. It may be killed at any line."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,9 +24,9 @@ from jupyter_mlplat.storage.transfers.folder import Ledger, TransferFolder
 from jupyter_mlplat.storage.transfers.one import LARGE, Bounds, OneCopy
 from jupyter_mlplat.storage.transfers.order import OnConflict, Order
 from jupyter_mlplat.storage.transfers.parts import Journal, give_up
-from jupyter_mlplat.storage.transfers.planning import Step, StoreFor, Verb, plan
+from jupyter_mlplat.storage.transfers.planning import Step, StoreFor, Verb, plan, shown
 from jupyter_mlplat.storage.transfers.progress import Counted, Progress, Telling
-from jupyter_mlplat.storage.transfers.together import Room, do_all
+from jupyter_mlplat.storage.transfers.together import Room, Together
 
 THREADS = 64
 """Small files wait for their endpoint most of the time."""
@@ -79,7 +77,7 @@ class Carrier:
     ) -> None:
         self._folder, self._root, self._say, self._pauses = folder, root.resolve(), say, pauses
         self._store_for, self._bounds = cache(store_for), Bounds(root)
-        self._room = Room(_IN_MEMORY)
+        self._room, self._together = Room(_IN_MEMORY), Together()
         self.progress = Progress()
 
     def run(self, *, anew: bool = False) -> Outcome:
@@ -91,44 +89,45 @@ class Carrier:
             order = self._folder.order
             if anew:
                 self._folder.forget_plan()
-            done = self._folder.done()
-            self._count(done)
+            done = self._count(self._folder.done())
             if order.on_conflict == OnConflict.ASK and not order.sync and (conflicts := self._conflicts(order)):
                 return Outcome(conflicts)
-            # who is killed before a line is written copies that file again, which must not be under another name
-            at_once = order.on_conflict == OnConflict.RENAME
-            with self._folder.ledger(at_once=at_once) as ledger, Telling(lambda: self._tell(ledger)):
+            with self._folder.ledger() as ledger, Telling(lambda: self._tell(ledger)):
                 self._copy_all(order, ledger, done)
                 ledger.flush()
                 if order.delete and not any(self._folder.done().values()):
                     self._delete(ledger, done)
             return Outcome(failed=tuple(self._failures()))
 
-    def _count(self, done: dict[int, str]) -> None:
-        """What an earlier run has planned and done."""
+    def _count(self, done: dict[int, str]) -> dict[int, str]:
+        """What an earlier run has planned and done. A crash of the machine may have left more done than planned."""
+        known: dict[int, str] = {}
         for number, step in self._folder.plan.steps():
             self.progress.expect(step.size)
             if number in done:
+                known[number] = done[number]
                 self.progress.done += step.size
                 self.progress.files += 1
+        if len(known) < len(done):
+            self._folder.write_done(known)
         self.progress.is_planned = self._folder.plan.is_whole()
         self._say(self.progress.figures())
+        return known
 
     def _conflicts(self, order: Order) -> int:
         """How many targets are there already; all are looked for before anything is copied."""
         if not self.progress.is_planned:
             with Telling(lambda: self._say(self.progress.figures())):
-                self._plan(order, [])
+                self._plan(order)
         self._say(self.progress.figures())
         return sum(step.exists and step.verb == Verb.COPY for _, step in self._folder.plan.steps())
 
-    def _plan(self, order: Order, failed: Sequence[BaseException]) -> None:
-        """Write the plan to its end, unless something has `failed` meanwhile."""
+    def _plan(self, order: Order) -> None:
+        """Write the plan to its end."""
 
         def steps() -> Iterator[Step]:
-            for step in plan(order, self._root, self._store_for, self._folder.plan.last()):
-                if failed:
-                    raise CancelledError
+            last = self._folder.plan.last()
+            for step in plan(order, self._root, self._store_for, last, self._together.look):
                 self.progress.expect(step.size)
                 yield step
 
@@ -137,28 +136,28 @@ class Carrier:
 
     def _copy_all(self, order: Order, ledger: Ledger, done: dict[int, str]) -> None:
         """Carry out the steps, from several threads; another one goes on with the plan where that is not whole."""
-        failed: list[BaseException] = []
         steps, taking = self._open_steps(done, Verb.COPY, Verb.REFUSE), Lock()
 
         def planning() -> None:
             try:
-                self._plan(order, failed)
+                self._plan(order)
             finally:
                 self._folder.plan.expect_no_more()
 
         def copying() -> None:
-            while not failed:
+            while True:
+                self._together.look()
                 with taking:
                     taken = next(steps, None)
                 if taken is None:
                     return
                 self._step(*taken, ledger, order.on_conflict)
 
-        work = [copying] * THREADS
-        if not self.progress.is_planned:
+        if self.progress.is_planned:
+            self._together.do([copying] * THREADS)
+        else:
             self._folder.plan.expect()
-            work.append(planning)
-        do_all(work, failed)
+            self._together.do([planning] + [copying] * THREADS)
 
     def _open_steps(self, done: dict[int, str], *verbs: Verb) -> Iterator[tuple[int, Step]]:
         return (
@@ -166,12 +165,25 @@ class Carrier:
         )
 
     def _step(self, number: int, step: Step, ledger: Ledger, on_conflict: OnConflict) -> None:
-        with self._room.of(_held(step.size)):
+        with self._room.of(self._held(step)):
+            self._together.look()
             reason = step.mark if step.verb == Verb.REFUSE else self._copied(number, step, on_conflict)
         if reason:
             self.progress.add(step.size)
         ledger.write(number, reason)
+        # who is killed before a line is on the disk copies that file again
+        if step.size >= LARGE or on_conflict == OnConflict.RENAME:
+            ledger.flush()
         self.progress.finish(step.source)
+
+    def _held(self, step: Step) -> int:
+        """How much of a file is in memory while it moves, in bytes: a small one twice, as it is read and as it is
+        sent; none of one that its endpoint copies."""
+        if is_object_url(step.source) and is_object_url(step.target):
+            source, target = ObjectUrl.parse(step.source), ObjectUrl.parse(step.target)
+            if self._store_for(source.bucket) is self._store_for(target.bucket):
+                return 0
+        return 2 * step.size if step.size < LARGE else min(step.size, AT_ONCE * part_of(step.size))
 
     def _copied(self, number: int, step: Step, on_conflict: OnConflict) -> str:
         """Copy one file; why that failed where it is the file's own fault."""
@@ -202,7 +214,7 @@ class Carrier:
             except StoreUnreachable as error:
                 self._store_for.cache_clear()  # its endpoint may have other settings meanwhile
                 self.progress.waiting = f"{error.message} Trying again in {pause} s."
-                time.sleep(pause)
+                self._together.pause(pause)
         done = do()
         self.progress.waiting = ""
         return done
@@ -235,7 +247,9 @@ class Carrier:
     def _failures(self) -> Iterator[tuple[str, str]]:
         failed = {number: reason for number, reason in self._folder.done().items() if reason}
         if failed:
-            yield from ((step.source, failed[number]) for number, step in self._folder.plan.steps() if number in failed)
+            yield from (
+                (shown(step.source), failed[number]) for number, step in self._folder.plan.steps() if number in failed
+            )
 
     def _tell(self, ledger: Ledger) -> None:
         figures = self.progress.figures()
@@ -249,8 +263,3 @@ def abandon(folder: TransferFolder, store_for: StoreFor) -> None:
         facts, _ = Journal(path).read()
         give_up(facts, lambda url: store_for(url.bucket).parts)
         path.unlink()
-
-
-def _held(size: int) -> int:
-    """How much of a file is in memory while it moves, in bytes: a small one twice, as it is read and as it is sent."""
-    return 2 * size if size < LARGE else min(size, AT_ONCE * part_of(size))

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import Any
 
 from jupyter_mlplat.core.files import write_atomically
 from jupyter_mlplat.core.locks import try_lock
@@ -71,15 +71,19 @@ class TransferFolder:
 
     def forget_failures(self) -> None:
         """Those that failed are to be tried again."""
-        good = [f"{number}\n" for number, reason in self.done().items() if not reason]
-        write_atomically(self.path / "done", "".join(good).encode(), 0o600)
+        self.write_done({number: reason for number, reason in self.done().items() if not reason})
+
+    def write_done(self, done: dict[int, str]) -> None:
+        """In place of what is written there."""
+        lines = [_line(number, reason) for number, reason in done.items()]
+        write_atomically(self.path / "done", "".join(lines).encode(), 0o600)
 
     @contextmanager
-    def ledger(self, *, at_once: bool) -> Iterator["Ledger"]:
+    def ledger(self) -> Iterator["Ledger"]:
         """Where those are written down, behind what a kill may have cut short."""
-        with (self.path / "done").open("a+", encoding="utf-8") as file:
+        with (self.path / "done").open("a+b", buffering=0) as file:
             cut_to_last_line(file.fileno())
-            ledger = Ledger(file, at_once=at_once)
+            ledger = Ledger(file.fileno())
             try:
                 yield ledger
             finally:
@@ -111,19 +115,24 @@ class TransferFolder:
 
 
 class Ledger:
-    """Writes down which steps need no more: `at_once`, or with each `flush`."""
+    """Takes down which steps need no more; with `flush` it is in the file."""
 
-    def __init__(self, file: IO[str], *, at_once: bool) -> None:
-        self._file, self._at_once, self._flushing = file, at_once, Lock()
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._flushing = descriptor, Lock()
         self._lines = deque[str]()
+        self._left = b""
 
     def write(self, number: int, reason: str) -> None:
         # without a lock: many threads come here at once, and would queue for it
-        self._lines.append(f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n")
-        if self._at_once:
-            self.flush()
+        self._lines.append(_line(number, reason))
 
     def flush(self) -> None:
+        """Where the disk is full, what could not be written comes with the next one."""
         with self._flushing:
-            self._file.writelines(self._lines.popleft() for _ in range(len(self._lines)))
-            self._file.flush()
+            self._left += "".join(self._lines.popleft() for _ in range(len(self._lines))).encode()
+            while self._left:
+                self._left = self._left[os.write(self._descriptor, self._left) :]
+
+
+def _line(number: int, reason: str) -> str:
+    return f"{number} {json.dumps(reason)}\n" if reason else f"{number}\n"

@@ -141,6 +141,8 @@ class OneCopy:
         return path.parent / f".{self.folder.path.name}-{self.folder.journal(self.step).name}.part"
 
     def _land(self, path: str, data: bytes, modified: float | None) -> None:
+        if os.path.islink(path):  # noqa: PTH114  one to a folder would be replaced
+            _refuse_folder(Path(path))
         try:
             land(path, data, modified)
         except IsADirectoryError as error:

@@ -53,8 +53,11 @@ class Found(NamedTuple):
     problem: str = ""
 
 
-def plan(order: Order, root: Path, store_for: StoreFor, last: Step | None = None) -> Iterator[Step]:
-    """The steps of an order, those behind `last`; relative paths are below `root`, and none lead out of it.
+def plan(
+    order: Order, root: Path, store_for: StoreFor, last: Step | None = None, look: Callable[[], None] = lambda: None
+) -> Iterator[Step]:
+    """The steps of an order, those behind `last`; relative paths are below `root`, and none lead out of it. `look` is
+    called for each name: what it raises ends the search.
 
     NotFound where there is no such source.
     """
@@ -72,10 +75,11 @@ def plan(order: Order, root: Path, store_for: StoreFor, last: Step | None = None
     found = _first_of(_below(source, root, store_for, as_files=as_files), source)
     there = _below(target, root, store_for, as_files=as_files, missing_ok=True)
     before = _before_names(source), _before_names(target)
-    behind = _name(last, *before).encode() if last else b""
+    behind = _in_order(_name(last, *before)) if last else b""
     for left, right in _side_by_side(found, there):
+        look()
         either = left or right
-        if either and either.name.encode() > behind:
+        if either and _in_order(either.name) > behind:
             yield from _steps(order, *before, left, right)
 
 
@@ -174,6 +178,16 @@ def _name(step: Step, source: str, target: str) -> str:
     return step.source.removeprefix(source) if step.source else step.target.removeprefix(target)
 
 
+def _in_order(name: str) -> bytes:
+    """As stores and folders list names, those too that are no text."""
+    return name.encode(errors="surrogateescape")
+
+
+def shown(name: str) -> str:
+    """A name that may be no text, for people."""
+    return _in_order(name).decode(errors="replace")
+
+
 def _differs(left: Found, right: Found) -> bool:
     """As `aws s3 sync` sees it: another size, or the source is younger."""
     if left.size != right.size or left.modified is None or right.modified is None:
@@ -253,7 +267,7 @@ def _file(name: str, path: "Path | os.DirEntry[str]") -> Found:
         name.encode()
         facts = path.stat()
     except UnicodeEncodeError:
-        return Found(os.fsencode(name).decode(errors="replace"), 0, "", None, "its name is no text in UTF-8")
+        return Found(name, 0, "", None, "its name is no text in UTF-8")
     except OSError as error:
         return Found(name, 0, "", None, f"it cannot be read: {error.strerror}")
     return Found(name, facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}", facts.st_mtime)
@@ -263,10 +277,10 @@ def _side_by_side(left: Iterator[Found], right: Iterator[Found]) -> Iterator[tup
     """What both have under one name, in order; None where one of them has nothing of that name."""
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
-        if other is None or (one is not None and one.name.encode() < other.name.encode()):
+        if other is None or (one is not None and _in_order(one.name) < _in_order(other.name)):
             yield one, None
             one = next(left, None)
-        elif one is None or other.name.encode() < one.name.encode():
+        elif one is None or _in_order(other.name) < _in_order(one.name):
             yield None, other
             other = next(right, None)
         else:

@@ -83,5 +83,5 @@ class Telling:
 
     def _run(self) -> None:
         while not self._over.wait(_SAID_EVERY):
-            with suppress(OSError):  # the end says it
+            with suppress(Exception):  # the end says it
                 self._tell()

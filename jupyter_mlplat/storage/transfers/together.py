@@ -1,28 +1,47 @@
 """Threads that work on one thing, and the memory that they share."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Event
 
 
-def do_all(work: Sequence[Callable[[], None]], failed: list[BaseException]) -> None:
-    """Each in a thread of its own. What one of them raises, or a Ctrl-C here, goes to `failed` for the others to see,
-    and is raised."""
+class Together:
+    """Threads that end together: what one of them raises, or a Ctrl-C, ends the others when they next look."""
 
-    def do(one: Callable[[], None]) -> None:
+    def __init__(self) -> None:
+        self._failed: list[BaseException] = []
+        self._over = Event()
+
+    def do(self, work: Sequence[Callable[[], None]]) -> None:
+        """Each in a thread of its own. What was raised first is raised here."""
+        with ThreadPoolExecutor(len(work)) as pool:
+            try:
+                wait([pool.submit(self._do, one) for one in work])
+            except BaseException as error:
+                self._fail(error)
+        if self._failed:
+            raise self._failed[0]
+
+    def look(self) -> None:
+        """CancelledError where it is over."""
+        if self._over.is_set():
+            raise CancelledError
+
+    def pause(self, seconds: float) -> None:
+        """CancelledError as soon as it is over."""
+        self._over.wait(seconds)
+        self.look()
+
+    def _do(self, one: Callable[[], None]) -> None:
         try:
             one()
         except BaseException as error:
-            failed.append(error)
+            self._fail(error)
 
-    with ThreadPoolExecutor(len(work)) as pool:
-        try:
-            wait([pool.submit(do, one) for one in work])
-        except BaseException as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
+    def _fail(self, error: BaseException) -> None:
+        self._failed.append(error)
+        self._over.set()
 
 
 class Room:
