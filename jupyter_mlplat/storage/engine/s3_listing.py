@@ -1,4 +1,4 @@
-"""Listings of objects, read in a sixth of the time: botocore's parser is made for every answer that there can be."""
+"""Listings of objects, in half of the processor time: botocore's parser is made for every answer there can be."""
 
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
