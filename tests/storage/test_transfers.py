@@ -155,17 +155,26 @@ class Torn(BaseException):
     """What ends a run in the middle, as a kill does."""
 
 
+def plan_that_stops(at: int, do: Callable[[], None]) -> Callable[..., Iterator[Step]]:
+    """The search for steps, in which something is done before the one of a number."""
+
+    def steps(*args: Any) -> Iterator[Step]:
+        for number, step in enumerate(planning.plan(*args)):
+            if number == at:
+                do()
+            yield step
+
+    return steps
+
+
 def test_the_first_files_are_copied_while_the_others_are_looked_for(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(*args: Any) -> Iterator[Step]:
-        for number, step in enumerate(planning.plan(*args)):
-            if number == 150:
-                until(stage.keys)
-                assert (stage.said[-1]["total"], stage.said[-1]["files_total"]) == (0, 0)
-            yield step
+    def look() -> None:
+        until(stage.keys)
+        assert (stage.said[-1]["total"], stage.said[-1]["files_total"]) == (0, 0)
 
-    monkeypatch.setattr(carrying, "plan", slowly)
+    monkeypatch.setattr(carrying, "plan", plan_that_stops(150, look))
     for number in range(200):
         stage.write(f"data/{number:03}", b"x")
     assert stage.run("data", stage.url("copy/"), on_conflict="overwrite") == Outcome()
@@ -176,19 +185,16 @@ def test_the_first_files_are_copied_while_the_others_are_looked_for(
 def test_a_plan_that_was_torn_off_is_gone_on_with_behind_its_last_step(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def torn(*args: Any) -> Iterator[Step]:
-        for number, step in enumerate(planning.plan(*args)):
-            if number == 250:
-                until(lambda: len(stage.keys()) >= 50)
-                raise Torn
-            yield step
+    def tear() -> None:
+        until(lambda: len(stage.keys()) >= 50)
+        raise Torn
 
     names = [f"{number:03}" for number in range(300)]
     for name in names:
         stage.write(f"data/{name}", b"x")
     stage.put("copy/200 of somebody", b"x")
     transfer = stage.order("data", stage.url("copy/"), sync=True, delete=True)
-    monkeypatch.setattr(carrying, "plan", torn)
+    monkeypatch.setattr(carrying, "plan", plan_that_stops(250, tear))
     with pytest.raises(Torn):
         stage.carry(transfer)
     with (transfer.path / "plan.jsonl").open("ab") as file:
