@@ -44,11 +44,11 @@ demo: setup
 test: setup
 	npm test
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/http
-	$(BIN)/python -m pytest tests/hub tests/system tests/ui $(addprefix --ignore=,$(ON_MINIO))
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hub tests/system tests/ui $(addprefix --ignore=,$(ON_MINIO))
 
 # what needs MinIO
 test-storage: setup
-	$(BIN)/python -m pytest tests/storage $(ON_MINIO)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/storage $(ON_MINIO)
 
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)

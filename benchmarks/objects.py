@@ -24,6 +24,7 @@ from benchmarks.table import Figure, compared, show
 from jupyter_mlplat.testing.minio import MinioServer, minio_server
 
 AT_ONCE = 16
+THIRD = (1 / 3, 1 / 3)
 Times = dict[tuple[str, str], list[float]]
 """Seconds by who it was and the direction."""
 
@@ -39,11 +40,11 @@ class Work:
 
 
 WORKS = (
-    Work("1,000 files of 10 KB", {10_000: 1000}, {"boto3": (0.33, 0.33), "s3fs": (0.33, 0.33), "s5cmd": (0.91, 0.91)}),
+    Work("1,000 files of 10 KB", {10_000: 1000}, {"boto3": THIRD, "s3fs": THIRD, "s5cmd": (0.91, 0.91)}),
     Work(
         "a tree of 1,222 files of 4 KB to 50 MB",
         {4_000: 1000, 100_000: 200, 5_000_000: 20, 50_000_000: 2},
-        {"boto3": (0.33, 0.33), "s3fs": (0.33, 0.33)},
+        {"boto3": THIRD, "s3fs": THIRD},
     ),
     Work("1 file of 200 MB", {200_000_000: 1}, {"boto3": (1, 1), "s5cmd": (1.11, 1)}),
 )
@@ -150,7 +151,7 @@ def figures(server: MinioServer, folder: Path, rounds: int) -> Iterator[Figure]:
 
 def figure(work: Work, direction: str, times: Times, peer: str, most: float) -> Figure:
     what, ours, theirs = f"{work.what} {direction}", times["ours", direction], times[peer, direction]
-    return compared(what, ours, peer, theirs, f"≤ {most}×", lambda ratio: ratio <= most)
+    return compared(what, ours, peer, theirs, f"≤ {most:.2f}×", lambda ratio: ratio <= most)
 
 
 def measured(work: Work, folder: Path, movers: dict[str, Moves], rounds: int) -> Times:

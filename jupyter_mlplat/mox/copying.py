@@ -2,20 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from jupyter_mlplat.mox.paths import Place, below
 from jupyter_mlplat.storage.engine.base import ObjectFacts, copy_between, writing
 from jupyter_mlplat.storage.engine.current import store_for
 from jupyter_mlplat.storage.engine.failures import FileAndFolder, IsAFolder, NoSuchObject
 from jupyter_mlplat.storage.engine.landing import landing
+from jupyter_mlplat.storage.engine.parallel import in_parallel
 from jupyter_mlplat.storage.object_urls import ObjectUrl
-
-Work = TypeVar("Work")
 
 THREADS = 16
 
@@ -86,17 +83,6 @@ def make_folder(place: Place) -> None:
         place.mkdir(parents=True, exist_ok=True)
     elif place.key and store_for(place.bucket).keeps_folders:
         store_for(place.bucket).write(place.folder, b"")
-
-
-def in_parallel(do: Callable[[Work], None], work: Iterable[Work], threads: int = THREADS) -> None:
-    """`do` each; after the first failure nothing more is begun, and it is raised."""
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        running = [pool.submit(do, one) for one in work]
-        done, _ = wait(running, return_when=FIRST_EXCEPTION)
-        failed = next((future for future in done if future.exception() is not None), None)
-        if failed is not None:
-            pool.shutdown(cancel_futures=True)
-            failed.result()
 
 
 def _child(source: Place, relative: str) -> Place:

@@ -1,7 +1,7 @@
 """Saving the environment in Lab: looked at first, with what is left out, and given up."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +70,7 @@ def restless(grace: Client, instance: Instance) -> Iterator[None]:
         assert running.result() == 0
 
 
-def test_what_a_save_holds_is_seen_and_chosen_first(lab: LabWindow, grace: Client) -> None:
+def test_what_a_save_holds_is_seen_and_chosen_first(lab: LabWindow, grace: Client, tmp_path: Path) -> None:
     lab.show("Instance").get_by_role("button", name="Save image").click()
     dialog = lab.dialog
     expect(dialog.get_by_role("list", name="Packages that differ")).to_contain_text("+ gamma 3.0")
@@ -88,6 +88,31 @@ def test_what_a_save_holds_is_seen_and_chosen_first(lab: LabWindow, grace: Clien
     assert image.changes is not None
     assert [package.name for package in image.changes.added] == ["gamma"]
     assert image.added < 1_000_000
+    a_name_is_given_once(lab)
+    it_is_used_in_a_job(lab, training(tmp_path))
+
+
+def a_name_is_given_once(lab: LabWindow) -> None:
+    lab.show("Instance").get_by_role("button", name="Save image").click()
+    lab.dialog.get_by_label("Name").fill("lean")
+    lab.dialog.get_by_label("Tag").fill("1")
+    expect(lab.dialog).to_contain_text("There is an image lean:1 already. Choose another name or tag.")
+    expect(lab.dialog.get_by_role("button", name="Save image")).to_be_disabled()
+    lab.dialog.get_by_label("Tag").fill("2")
+    expect(lab.dialog.get_by_role("button", name="Save image")).to_be_enabled()
+    lab.dialog.get_by_role("button", name="Cancel").click()
+
+
+def it_is_used_in_a_job(lab: LabWindow, files: Sequence[Path]) -> None:
+    """Where no notebook is open, one is chosen."""
+    lab.upload(files)
+    lab.toast("lean:1 is saved").get_by_role("button", name="Use it in a job").click()
+    expect(lab.dialog).to_contain_text("Choose the notebook or script to run")
+    lab.dialog.locator(".jp-DirListing-item").filter(has_text="train.ipynb").click()
+    lab.dialog.get_by_role("button", name="Select").click()
+    expect(lab.dialog.get_by_text("Sends")).to_be_visible()
+    expect(lab.dialog.get_by_label("Image").locator("option:checked")).to_contain_text("lean:1")
+    lab.dialog.get_by_role("button", name="Cancel").click()
 
 
 def test_a_save_is_given_up_in_the_panel(lab: LabWindow, grace: Client, graces_instance: Instance) -> None:

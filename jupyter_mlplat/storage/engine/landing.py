@@ -3,15 +3,14 @@
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 from jupyter_mlplat.core.files import full_disk_in_words
+from jupyter_mlplat.storage.engine.parallel import in_parallel
 
 STEP = 32 << 20
-AT_ONCE = 6
 
 Reader = Callable[[int, int], Iterable[bytes]]
 """The bytes of a source from an offset up to another, in pieces."""
@@ -67,19 +66,7 @@ def fill(path: Path, size: int, read: Reader) -> None:
             raise EOFError(f"{path.name} was cut short while it was copied. Try again.")
 
     with landing(path) as descriptor:
-        in_parallel(one, ((start,) for start in range(0, size, STEP)))
-
-
-def in_parallel(do: Callable[..., None], work: Iterable[tuple[int, ...]]) -> None:
-    """`do` each, a few at a time; after the first failure nothing more is begun, and it is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(do, *one) for one in work]
-        try:
-            for future in running:
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        in_parallel(one, range(0, size, STEP))
 
 
 def _beside(path: str | Path) -> str:

@@ -21,6 +21,9 @@ from jupyter_mlplat.storage.object_urls import ObjectUrl
 LARGE = 16 << 20
 """From here on a file moves in parallel parts."""
 
+HASHED = 1 << 20
+"""From here on hashing is most of the time of a write: botocore leaves it to an MD5, obstore takes a SHA-256."""
+
 COPIED_AT_ONCE = 4 << 30
 """What one request may copy within an endpoint."""
 
@@ -77,7 +80,8 @@ class S3Store(ObjectStore):
         return self._client(url).pieces(url, start, end, tag)
 
     def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
-        self._client(url).write(url, data, create=create)
+        client = self._exact if len(data) >= HASHED else self._client(url)
+        client.write(url, data, create=create)
 
     def begin(self, url: ObjectUrl, *, keep: bool = False) -> Upload:
         old = None

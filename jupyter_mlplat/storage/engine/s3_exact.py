@@ -1,9 +1,11 @@
 """An S3 endpoint through botocore: listings page by page, multipart uploads, copies, and every key there can be."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from hashlib import md5
 from typing import Any
 
 from botocore.config import Config
@@ -34,7 +36,8 @@ class ExactClient:
         with in_words(connection, ObjectUrl("")):
             self.s3 = bounded(_client(connection), connection)
         read_quickly(self.s3)
-        self.s3.meta.events.register("before-sign.s3.UploadPart", _leave_to_its_md5)
+        for operation in ("PutObject", "UploadPart"):
+            self.s3.meta.events.register(f"before-sign.s3.{operation}", _leave_to_its_md5)
         self._known: set[str] = set()
 
     def buckets(self) -> list[str]:
@@ -97,7 +100,7 @@ class ExactClient:
     def write(self, url: ObjectUrl, data: bytes, *, create: bool) -> None:
         only = {"IfNoneMatch": "*"} if create else {}
         with in_words(self.connection, url, create=create):
-            self.s3.put_object(Bucket=url.bucket, Key=url.key, Body=data, **only)
+            self.s3.put_object(Bucket=url.bucket, Key=url.key, Body=data, ContentMD5=content_md5(data), **only)
 
     def versions(self, url: ObjectUrl) -> list[Version]:
         """Of this key, which comes before the longer ones that begin with it; the latest first."""
@@ -149,6 +152,11 @@ class ExactClient:
         return str(self.s3.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
 
+def content_md5(data: bytes) -> str:
+    """The header with which an endpoint refuses a body that arrives damaged."""
+    return b64encode(md5(data, usedforsecurity=False).digest()).decode()
+
+
 def origin(url: ObjectUrl, version: str = "") -> dict[str, str]:
     """An object as the source of a copy."""
     return {"Bucket": url.bucket, "Key": url.key} | ({"VersionId": version} if version else {})
@@ -187,6 +195,8 @@ def _leave_to_its_md5(request: Any, **_: Any) -> None:
 def _session(connection: Connection) -> Session:
     session = Session()
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    # else it looks through the folders of all services of AWS, twice
+    session.get_component("data_loader").list_available_services = lambda type_name: ["s3"]
     if connection.renew is None:
         session.set_credentials(connection.access_key, connection.secret_key, connection.token)
     else:

@@ -1,18 +1,16 @@
 """The parts of multipart uploads at an S3 endpoint: each request is its own, so an upload outlives its process."""
 
 import os
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 from jupyter_mlplat.storage.engine.base import PartedUploads, part_of, tag_of_parts
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload, StoreError
-from jupyter_mlplat.storage.engine.landing import in_parallel
+from jupyter_mlplat.storage.engine.parallel import in_parallel
 from jupyter_mlplat.storage.engine.s3_errors import in_words
-from jupyter_mlplat.storage.engine.s3_exact import ExactClient, origin
+from jupyter_mlplat.storage.engine.s3_exact import ExactClient, content_md5, origin
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 _COPIED = 1 << 30
@@ -30,8 +28,7 @@ class S3Parts(PartedUploads):
         return str(answer["UploadId"])
 
     def send(self, url: ObjectUrl, upload_id: str, number: int, data: bytes) -> str:
-        hashed = b64encode(md5(data, usedforsecurity=False).digest()).decode()
-        part = _where(url, upload_id) | {"PartNumber": number, "ContentMD5": hashed}
+        part = _where(url, upload_id) | {"PartNumber": number, "ContentMD5": content_md5(data)}
         with in_words(self._client.connection, url):
             return str(self._client.s3.upload_part(**part, Body=data)["ETag"])
 
@@ -54,17 +51,18 @@ class S3Parts(PartedUploads):
             tags[number] = self.send(url, upload_id, number, data)
 
         with path.open("rb", buffering=0) as file, self._upload(url) as (upload_id, tags):
-            in_parallel(one, ((start,) for start in range(0, size, part)))
+            in_parallel(one, range(0, size, part))
 
     def copy(self, source: ObjectUrl, target: ObjectUrl, size: int, tag: str, version: str = "") -> None:
         """Within the endpoint, in parallel parts. An error where the source is another one meanwhile."""
         unchanged = same(source, tag, version)
 
-        def one(number: int, start: int, end: int) -> None:
+        def one(part: tuple[int, tuple[int, int]]) -> None:
+            number, (start, end) = part
             tags[number] = self.keep(target, upload_id, number, unchanged, start, end)
 
         with self._upload(target) as (upload_id, tags):
-            in_parallel(one, ((number, *part) for number, part in enumerate(copied_ranges(size), 1)))
+            in_parallel(one, enumerate(copied_ranges(size), 1))
 
     @contextmanager
     def _upload(self, url: ObjectUrl) -> Iterator[tuple[str, dict[int, str]]]:

@@ -18,7 +18,7 @@ from jupyter_mlplat.storage.engine.failures import (
     Refused,
     StoreUnreachable,
 )
-from jupyter_mlplat.storage.engine.landing import AT_ONCE
+from jupyter_mlplat.storage.engine.parallel import AT_ONCE
 from jupyter_mlplat.storage.object_urls import ObjectUrl, is_object_url
 from jupyter_mlplat.storage.transfers.folder import Ledger, TransferFolder
 from jupyter_mlplat.storage.transfers.one import LARGE, Bounds, OneCopy

@@ -17,11 +17,16 @@ from typing import Any, Protocol
 from jupyter_mlplat.errors import Conflict
 from jupyter_mlplat.storage.engine.base import ObjectStore, PartedUploads, part_of, tag_of_parts
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchObject, NoSuchUpload
-from jupyter_mlplat.storage.engine.landing import in_parallel, put_all
+from jupyter_mlplat.storage.engine.landing import put_all
+from jupyter_mlplat.storage.engine.parallel import in_parallel
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 Moved = Callable[[int], None]
 """Hears of bytes that have arrived."""
+
+
+Part = tuple[int, int, int]
+"""Number (from 1), start and end."""
 
 
 class Source(Protocol):
@@ -42,8 +47,7 @@ class Large:
     mark: str
     part: int
 
-    def ranges(self) -> Iterator[tuple[int, int, int]]:
-        """Number (from 1), start and end of each part."""
+    def ranges(self) -> Iterator[Part]:
         for number, start in enumerate(range(0, self.size, self.part), 1):
             yield number, start, min(self.size, start + self.part)
 
@@ -143,7 +147,8 @@ def _send_missing(
     arrived: dict[int, str],
     moved: Moved,
 ) -> None:
-    def one(number: int, start: int, end: int) -> None:
+    def one(part: Part) -> None:
+        number, start, end = part
         data = read(start, end)
         if len(data) != end - start:
             raise Changed(f"{url.name} was cut short while it was copied. Try again.")
@@ -152,8 +157,7 @@ def _send_missing(
         arrived[number] = tag
         moved(end - start)
 
-    missing = [part for part in large.ranges() if part[0] not in arrived]
-    in_parallel(one, missing)
+    in_parallel(one, [part for part in large.ranges() if part[0] not in arrived])
 
 
 def is_same(store: ObjectStore, url: ObjectUrl, path: Path) -> bool:
@@ -209,7 +213,8 @@ def _fetch_missing(
     arrived: dict[int, str],
     moved: Moved,
 ) -> None:
-    def one(number: int, start: int, end: int) -> None:
+    def one(part: Part) -> None:
+        number, start, end = part
         offset = start
         for piece in store.stream(url, start, end, large.mark):
             put_all(descriptor, piece, offset)

@@ -4,6 +4,7 @@ import type { IPlatform } from '../tokens';
 import { useLoaded, useTrans } from '../ui/context';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { ErrorBox, Waiting } from '../ui/feedback';
+import { ChoiceField, TextField } from '../ui/fields';
 import { formatBytes } from '../ui/format';
 import type { EnvironmentsModel } from './model';
 import { freeName, isEnvironmentName } from './names';
@@ -125,20 +126,17 @@ function Files({ files, chosen, choose }: IFilesProps): JSX.Element {
     );
   return (
     <>
-      <label className="mlp-field">
-        <span>{trans.__('From')}</span>
-        <select
-          className="jp-mod-styled"
-          value={chosen}
-          onChange={event => choose(files.find(({ name }) => name === event.target.value)!)}
-        >
-          {group(trans.__('Of the platform'), files.filter(isShipped))}
-          {group(
-            trans.__('In your work folder'),
-            files.filter(each => !isShipped(each))
-          )}
-        </select>
-      </label>
+      <ChoiceField
+        label={trans.__('From')}
+        value={chosen}
+        change={value => choose(files.find(({ name }) => name === value)!)}
+      >
+        {group(trans.__('Of the platform'), files.filter(isShipped))}
+        {group(
+          trans.__('In your work folder'),
+          files.filter(each => !isShipped(each))
+        )}
+      </ChoiceField>
       {file?.description && <p className="mlp-note">{file.description}</p>}
       <p className="mlp-note">
         {trans.__('A requirements.txt, pyproject.toml or conda .yml in your work folder is offered here too.')}
@@ -156,16 +154,8 @@ function NameField({ wish, dialog, model, suggested }: IFormProps & { suggested:
     wish.name = name;
     dialog.canAccept = isEnvironmentName(name) && !exists;
   }, [wish, dialog, name, exists]);
-  return (
-    <>
-      <label className="mlp-field">
-        <span>{trans.__('Name')}</span>
-        <input className="jp-mod-styled" value={name} onChange={event => setName(event.target.value)} />
-      </label>
-      {isBad && (
-        <p className="mlp-invalid">{trans.__('A name has 1 to 64 small letters, digits, - and _, and is not base.')}</p>
-      )}
-      {exists && <p className="mlp-invalid">{trans.__('There is one of this name already.')}</p>}
-    </>
-  );
+  const wrong = isBad
+    ? trans.__('A name has 1 to 64 small letters, digits, - and _, and is not base.')
+    : exists && trans.__('There is one of this name already.');
+  return <TextField label={trans.__('Name')} value={name} change={setName} wrong={wrong} />;
 }

@@ -16,12 +16,7 @@ import { usesOf } from './uses';
 
 /** The page of one build, in the main area: what it makes, how it is, and its log. */
 export class BuildPage extends ViewWidget {
-  constructor(
-    platform: IPlatform,
-    readonly imageId: string,
-    images: ImagesModel,
-    commands: CommandRegistry
-  ) {
+  constructor(platform: IPlatform, imageId: string, images: ImagesModel, commands: CommandRegistry) {
     super(platform, widget => <Build id={imageId} images={images} commands={commands} widget={widget} />);
     this.addClass('mlp-build-page');
   }

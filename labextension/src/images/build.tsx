@@ -5,9 +5,9 @@ import { useLoaded, useTrans } from '../ui/context';
 import { ask, type FormDialog } from '../ui/dialog';
 import { ErrorBox, Waiting } from '../ui/feedback';
 import { Problems, Sent } from '../ui/sent';
-import { NameFields } from './fields';
+import { isNamed, NameFields } from './fields';
 import type { ImagesModel } from './model';
-import { isImageName, isImageTag, suggestTag } from './names';
+import { suggestTag } from './names';
 
 const CONTAINERFILE = /^(.*\.)?(containerfile|dockerfile)([._-].*)?$/i;
 const NONE = /\.(dockerignore|containerignore|gz|tgz|xz|zst|zip|tar|log|md)$/i;
@@ -30,7 +30,7 @@ export async function buildImage(platform: IPlatform, images: ImagesModel, path:
   return ask<IImage>(platform, {
     title: trans.__('Build an image from %1', path.split('/').pop() ?? path),
     verb: trans.__('Build'),
-    body: dialog => <BuildForm build={build} dialog={dialog} load={load} />,
+    body: dialog => <BuildForm build={build} images={images} dialog={dialog} load={load} />,
     accept: async say => {
       say(trans.__('Packing and sending the folder…'));
       return images.build(build);
@@ -40,15 +40,16 @@ export async function buildImage(platform: IPlatform, images: ImagesModel, path:
 
 interface IBuildFormProps {
   build: IImageBuild;
+  images: ImagesModel;
   dialog: FormDialog<IImage>;
   load: () => Promise<IBuildPreview>;
 }
 
-function BuildForm({ build, dialog, load }: IBuildFormProps): JSX.Element {
+function BuildForm({ build, images, dialog, load }: IBuildFormProps): JSX.Element {
   const trans = useTrans();
   const [, render] = React.useReducer((count: number) => count + 1, 0);
   const { value: preview, error } = useLoaded(load, []);
-  const ready = preview?.problems.length === 0 && isImageName(build.name) && isImageTag(build.tag);
+  const ready = preview?.problems.length === 0 && isNamed(build, images);
   React.useEffect(() => {
     dialog.canAccept = ready;
   }, [dialog, ready]);
@@ -71,7 +72,7 @@ function BuildForm({ build, dialog, load }: IBuildFormProps): JSX.Element {
     <>
       <Sent sent={preview} />
       <Problems problems={preview.problems} />
-      <NameFields image={build} set={set} />
+      <NameFields image={build} images={images} set={set} />
       <p className="mlp-note">
         {preview.stands_on.length > 0
           ? trans.__(

@@ -43,6 +43,18 @@ export class ImagesModel {
     return (this.images ?? []).filter(image => image.status === 'ACTIVE' && image.services.includes('TRAIN'));
   }
 
+  /** Whether the user, or the platform, has an image of that name and tag: each is given once. */
+  isTaken(name: string, tag: string): boolean {
+    return (this.images ?? []).some(
+      image =>
+        image.name === name &&
+        image.tag === tag &&
+        (image.origin === 'PRESET' || image.owner === this._user) &&
+        image.status !== 'DELETED' &&
+        image.status !== 'CREATE_FAILED'
+    );
+  }
+
   refresh(): Promise<void> {
     return this._refresher.request();
   }
@@ -71,7 +83,7 @@ export class ImagesModel {
 
   private async _load(): Promise<void> {
     try {
-      this._instanceId = (await this.platform.identity).instance_id;
+      ({ instance_id: this._instanceId, user: this._user } = await this.platform.identity);
       this.images = await this.platform.client.images();
       this.error = null;
       this._noticeEnds(this.images);
@@ -89,5 +101,6 @@ export class ImagesModel {
 
   private _refresher = new Refresher(() => this._load(), 1000);
   private _instanceId: string | null = null;
+  private _user = '';
   private _under = new Set<string>();
 }

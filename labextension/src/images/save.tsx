@@ -4,10 +4,10 @@ import type { InstanceModel } from '../instances/model';
 import type { IPlatform } from '../tokens';
 import { ask, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
-import { NameFields } from './fields';
+import { isNamed, NameFields } from './fields';
 import type { ImagesModel } from './model';
 import { SavePreview } from './preview';
-import { isImageName, isImageTag, suggestName, suggestTag } from './names';
+import { suggestName, suggestTag } from './names';
 
 /** Ask for a name and a tag and begin to save the environment; null if the dialog was left. */
 export async function saveImage(
@@ -31,7 +31,7 @@ export async function saveImage(
     verb: trans.__('Save image'),
     focus: 'input',
     className: 'mlp-save-dialog',
-    body: dialog => <SaveForm save={save} dialog={dialog} load={load} />,
+    body: dialog => <SaveForm save={save} images={images} dialog={dialog} load={load} />,
     accept: async say => {
       say(trans.__('Asking the platform…'));
       return images.save(await instance.id(), save);
@@ -41,14 +41,15 @@ export async function saveImage(
 
 interface ISaveFormProps {
   save: IImageSave;
+  images: ImagesModel;
   dialog: FormDialog<IImage>;
   load: (exclude: string[]) => Promise<ISavePreview>;
 }
 
-function SaveForm({ save, dialog, load }: ISaveFormProps): JSX.Element {
+function SaveForm({ save, images, dialog, load }: ISaveFormProps): JSX.Element {
   const trans = useTrans();
   const [, render] = React.useReducer((count: number) => count + 1, 0);
-  const ready = isImageName(save.name) && isImageTag(save.tag);
+  const ready = isNamed(save, images);
   React.useEffect(() => {
     dialog.canAccept = ready;
   }, [dialog, ready]);
@@ -58,7 +59,7 @@ function SaveForm({ save, dialog, load }: ISaveFormProps): JSX.Element {
   };
   return (
     <>
-      <NameFields image={save} set={set} />
+      <NameFields image={save} images={images} set={set} />
       <SavePreview load={load} exclude={save.exclude ?? []} onExclude={exclude => set({ exclude })} />
       <p className="mlp-note">
         {trans.__('Your kernels keep running; what is in their memory is not saved. You can go on working meanwhile.')}

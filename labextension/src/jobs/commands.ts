@@ -1,11 +1,11 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
-import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { FileDialog } from '@jupyterlab/filebrowser';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { IJob } from '../api/models';
 import { CommandIDs, type IPlatform } from '../tokens';
+import { chosenPath, type IPathSources, PATH_ARGS } from '../ui/chosen-path';
 import { confirm } from '../ui/dialog';
 import { jobsIcon } from '../ui/icons';
 import type { JobsModel } from './model';
@@ -20,38 +20,40 @@ const JOB_ARGS = {
   }
 };
 
-/** Where a path may come from when the command gives none. */
-export interface IPathSources {
-  /** The path of the document in front, if it is one. */
-  front: () => string | null;
-  notebooks: INotebookTracker | null;
-  browser: IFileBrowserFactory | null;
-}
-
 function isRunnable(path: string): boolean {
   return /\.(ipynb|py|sh|bash)$/i.test(path);
 }
 
-/** The notebook or script that a command is about: the one given, the one in front, or the one selected. */
-export function pathFor(args: ReadonlyPartialJSONObject, sources: IPathSources): string | null {
-  if (typeof args.path === 'string') {
-    return args.path;
-  }
-  if (args.selected) {
-    const items = [...(sources.browser?.tracker.currentWidget?.selectedItems() ?? [])];
-    return items.find(item => isRunnable(item.path))?.path ?? null;
-  }
-  const front = sources.front();
-  return front && isRunnable(front) ? front : (sources.notebooks?.currentWidget?.context.path ?? null);
+/** The notebook or script that a command is about: where another document is in front, the notebook last used. */
+function pathFor(
+  args: ReadonlyPartialJSONObject,
+  sources: IPathSources,
+  notebooks: INotebookTracker | null
+): string | null {
+  const path = chosenPath(args, sources, isRunnable);
+  const isGiven = args.path !== undefined || args.selected;
+  return isGiven || (path && isRunnable(path)) ? path : (notebooks?.currentWidget?.context.path ?? null);
+}
+
+/** Ask which notebook or script it is to be; null where none is chosen. */
+async function choose({ trans }: IPlatform, { documents, browser }: IPathSources): Promise<string | null> {
+  const chosen = await FileDialog.getOpenFiles({
+    manager: documents,
+    title: trans.__('Choose the notebook or script to run'),
+    defaultPath: browser?.tracker.currentWidget?.model.path,
+    filter: ({ type, path }) => (type === 'directory' || isRunnable(path) ? {} : null)
+  });
+  return chosen.value?.find(({ path }) => isRunnable(path))?.path ?? null;
 }
 
 export function addSubmitCommand(
-  app: JupyterFrontEnd,
   platform: IPlatform,
   submitter: JobSubmitter,
-  sources: IPathSources
+  sources: IPathSources,
+  notebooks: INotebookTracker | null
 ): void {
   const { trans } = platform;
+  const { app } = sources;
   app.commands.addCommand(CommandIDs.submitJob, {
     label: trans.__('Submit as a Job…'),
     caption: trans.__('Run this notebook or script by itself, with the files beside it'),
@@ -60,21 +62,18 @@ export function addSubmitCommand(
       args: {
         type: 'object',
         properties: {
-          path: { type: 'string', description: 'A notebook or script in the work folder; else the one in front' },
-          image_id: { type: 'string', description: 'The id of the image to run on' },
-          selected: { type: 'boolean', description: 'Take what is selected in the file browser' }
+          ...PATH_ARGS,
+          image_id: { type: 'string', description: 'The id of the image to run on' }
         }
       }
     },
-    isVisible: args => !args.selected || pathFor(args, sources) !== null,
+    isVisible: args => !args.selected || pathFor(args, sources, notebooks) !== null,
     execute: async args => {
-      const path = pathFor(args, sources);
-      if (path === null) {
-        Notification.info(trans.__('Open the notebook that is to run as a job, then submit it.'), { autoClose: 6000 });
-        return;
+      const path = pathFor(args, sources, notebooks) ?? (await choose(platform, sources));
+      if (path !== null) {
+        const local = app.serviceManager.contents.localPath(path);
+        await submitter.submit(local, args.image_id as string | undefined);
       }
-      const local = app.serviceManager.contents.localPath(path);
-      await submitter.submit(local, args.image_id as string | undefined);
     }
   });
 }

@@ -1,21 +1,17 @@
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
-import {
-  CommandToolbarButton,
-  ICommandPalette,
-  IToolbarWidgetRegistry,
-  MainAreaWidget,
-  WidgetTracker
-} from '@jupyterlab/apputils';
+import { CommandToolbarButton, ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
 import { IEditorServices } from '@jupyterlab/codeeditor';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 import type { ImagesModel } from '../images/model';
 import type { InstanceModel } from '../instances/model';
 import { CommandIDs, IImagesModel, IInstanceModel, IJobsModel, IPlatform } from '../tokens';
 import { jobsIcon } from '../ui/icons';
+import { addPages } from '../ui/pages';
 import { ViewWidget } from '../ui/panel';
 import { addJobCommands, addSubmitCommand } from './commands';
 import { JobsModel } from './model';
@@ -62,11 +58,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
     restorer?.add(panel, panel.id);
 
     const submitter = new JobSubmitter(platform, instance, images, documents, commands);
-    const front = () => {
-      const widget = app.shell.currentWidget;
-      return (widget && documents.contextForWidget(widget)?.path) ?? null;
-    };
-    addSubmitCommand(app, platform, submitter, { front, notebooks, browser });
+    addSubmitCommand(platform, submitter, { app, documents, browser }, notebooks);
     const label = trans.__('Submit as job');
     const button = () => new CommandToolbarButton({ commands, id: CommandIDs.submitJob, label });
     toolbars?.addFactory('Notebook', 'mlplat-submit', button);
@@ -100,58 +92,16 @@ export const jobPagePlugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null
   ) => {
     const { trans } = platform;
-    const tracker = new WidgetTracker<MainAreaWidget<JobPage>>({ namespace: 'mlplat-jobs' });
     const rendering: IRendering = { rendermime, contentFactory, mimeTypes: editors.mimeTypeService };
-    const open = (id: string): MainAreaWidget<JobPage> => {
-      const found = tracker.find(widget => widget.content.jobId === id);
-      const widget = found ?? newJobPage(platform, id, rendering, app);
-      if (!found) {
-        void tracker.add(widget);
-        app.shell.add(widget, 'main');
-      }
-      app.shell.activateById(widget.id);
-      return widget;
+    const make = (id: string) => {
+      const page = new JobPage(platform, id, rendering, app.commands);
+      return { content: page, changed: page.model.changed, title: () => page.model.job && jobTitle(page.model.job) };
     };
-    app.commands.addCommand(CommandIDs.openJob, {
-      label: args => {
-        const job = jobs.jobs?.find(({ id }) => id === args.id);
-        return job ? jobTitle(job) : trans.__('Open a Job');
-      },
-      icon: jobsIcon,
-      describedBy: {
-        args: {
-          type: 'object',
-          required: ['id'],
-          properties: { id: { type: 'string', description: 'The id of a job' } }
-        }
-      },
-      execute: args => open(args.id as string)
-    });
-    void restorer?.restore(tracker, {
-      command: CommandIDs.openJob,
-      args: widget => ({ id: widget.content.jobId }),
-      name: widget => widget.content.jobId
-    });
+    const label = (args: ReadonlyPartialJSONObject) => {
+      const job = jobs.jobs?.find(({ id }) => id === args.id);
+      return job ? jobTitle(job) : trans.__('Open a Job');
+    };
+    const title = trans.__('Job');
+    addPages(app, { name: 'job', command: CommandIDs.openJob, label, icon: jobsIcon, title, make }, restorer);
   }
 };
-
-function newJobPage(
-  platform: IPlatform,
-  id: string,
-  rendering: IRendering,
-  app: JupyterFrontEnd
-): MainAreaWidget<JobPage> {
-  const page = new JobPage(platform, id, rendering, app.commands);
-  const widget = new MainAreaWidget({ content: page });
-  widget.id = `mlplat-job-${id}`;
-  widget.title.icon = jobsIcon;
-  widget.title.label = platform.trans.__('Job');
-  widget.title.closable = true;
-  widget.toolbar.hide();
-  page.model.changed.connect(() => {
-    if (page.model.job) {
-      widget.title.label = jobTitle(page.model.job);
-    }
-  });
-  return widget;
-}

@@ -1,8 +1,8 @@
-import { HTMLSelect } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IFlavorOffer, IImage, ISubmitPreview } from '../api/models';
 import { ImageMarks, marksInShort } from '../images/marks';
 import { useTrans } from '../ui/context';
+import { ChoiceField, TextField } from '../ui/fields';
 import { flavorLabel } from '../ui/format';
 import { said } from '../ui/said';
 import { Problems, Sent } from '../ui/sent';
@@ -47,20 +47,12 @@ export function SubmitForm(props: { choices: ISubmitChoices; onChange: () => voi
 function NameField({ draft, invalid, set }: IEditProps): JSX.Element {
   const trans = useTrans();
   return (
-    <label className="mlp-field">
-      <span>{trans.__('Name')}</span>
-      <input
-        className="jp-mod-styled"
-        value={draft.name}
-        aria-invalid={invalid.has('name')}
-        onChange={event => set({ name: event.target.value })}
-      />
-      {invalid.has('name') && (
-        <span className="mlp-invalid">
-          {trans.__('Use 1 to 64 letters, digits, - and _, a letter or digit first.')}
-        </span>
-      )}
-    </label>
+    <TextField
+      label={trans.__('Name')}
+      value={draft.name}
+      change={name => set({ name })}
+      wrong={invalid.has('name') && trans.__('Use 1 to 64 letters, digits, - and _, a letter or digit first.')}
+    />
   );
 }
 
@@ -68,17 +60,14 @@ function ImageField({ draft, set, images }: IEditProps & { images: IImage[] }): 
   const trans = useTrans();
   return (
     <div className="mlp-grow">
-      <label className="mlp-field">
-        <span>{trans.__('Image')}</span>
-        <HTMLSelect value={draft.imageId} onChange={event => set({ imageId: event.target.value })}>
-          {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
-          {images.map(image => (
-            <option key={image.id} value={image.id}>
-              {[`${image.name}:${image.tag}`, ...marksInShort(image, trans)].join(' · ')}
-            </option>
-          ))}
-        </HTMLSelect>
-      </label>
+      <ChoiceField label={trans.__('Image')} value={draft.imageId} change={imageId => set({ imageId })}>
+        {images.length === 0 && <option value="">{trans.__('The default image')}</option>}
+        {images.map(image => (
+          <option key={image.id} value={image.id}>
+            {[`${image.name}:${image.tag}`, ...marksInShort(image, trans)].join(' · ')}
+          </option>
+        ))}
+      </ChoiceField>
       <ImageMarks image={images.find(image => image.id === draft.imageId)} />
     </div>
   );
@@ -87,22 +76,24 @@ function ImageField({ draft, set, images }: IEditProps & { images: IImage[] }): 
 function FlavorField({ draft, set, flavors }: IEditProps & { flavors: IFlavorOffer[] }): JSX.Element {
   const trans = useTrans();
   return (
-    <label className="mlp-field mlp-grow">
-      <span>{trans.__('Flavor')}</span>
-      <HTMLSelect value={draft.flavor} onChange={event => set({ flavor: event.target.value })}>
-        {flavors.map(flavor => (
-          <option
-            key={flavor.id}
-            value={flavor.id}
-            disabled={flavor.sold_out}
-            title={flavor.reason ? said(trans, flavor.reason) : undefined}
-          >
-            {flavorLabel(flavor)}
-            {flavor.sold_out ? ` – ${flavor.reason ? said(trans, flavor.reason) : trans.__('not free')}` : ''}
-          </option>
-        ))}
-      </HTMLSelect>
-    </label>
+    <ChoiceField
+      label={trans.__('Flavor')}
+      className="mlp-grow"
+      value={draft.flavor}
+      change={flavor => set({ flavor })}
+    >
+      {flavors.map(flavor => (
+        <option
+          key={flavor.id}
+          value={flavor.id}
+          disabled={flavor.sold_out}
+          title={flavor.reason ? said(trans, flavor.reason) : undefined}
+        >
+          {flavorLabel(flavor)}
+          {flavor.sold_out ? ` – ${flavor.reason ? said(trans, flavor.reason) : trans.__('not free')}` : ''}
+        </option>
+      ))}
+    </ChoiceField>
   );
 }
 
@@ -128,25 +119,20 @@ function More(props: IEditProps): JSX.Element {
         <LogsField {...props} />
         <VariableRows {...props} />
         <div className="mlp-fields-row">
-          <label className="mlp-field mlp-grow">
-            <span>{trans.__('Description')}</span>
-            <input
-              className="jp-mod-styled"
-              maxLength={512}
-              value={draft.description}
-              onChange={event => set({ description: event.target.value })}
-            />
-          </label>
-          <label className="mlp-field mlp-mod-short">
-            <span>{trans.__('Retries')}</span>
-            <input
-              className="jp-mod-styled"
-              inputMode="numeric"
-              value={draft.retries}
-              aria-invalid={invalid.has('retries')}
-              onChange={event => set({ retries: event.target.value })}
-            />
-          </label>
+          <TextField
+            label={trans.__('Description')}
+            className="mlp-grow"
+            value={draft.description}
+            change={description => set({ description })}
+            input={{ maxLength: 512, spellCheck: true }}
+          />
+          <TextField
+            label={trans.__('Retries')}
+            className="mlp-mod-short"
+            value={draft.retries}
+            change={retries => set({ retries })}
+            input={{ inputMode: 'numeric', 'aria-invalid': invalid.has('retries') }}
+          />
         </div>
       </div>
     </details>

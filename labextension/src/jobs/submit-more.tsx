@@ -1,6 +1,7 @@
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { useTrans } from '../ui/context';
+import { TextField } from '../ui/fields';
 import type { INamed } from './draft';
 import type { IEditProps } from './submit-form';
 
@@ -31,21 +32,18 @@ export function ChannelRows({ kind, title, hint, draft, invalid, set }: IChannel
 /** Where the log goes besides the job's own page. */
 export function LogsField({ draft, invalid, set }: IEditProps): JSX.Element {
   const trans = useTrans();
-  const wrong = invalid.has('logs');
   return (
-    <label className="mlp-field">
-      <span>
-        {trans.__('Logs')} <span className="mlp-faint">– {trans.__('sent to a folder of the storage too')}</span>
-      </span>
-      <input
-        className="jp-mod-styled"
-        placeholder="obs://bucket/folder"
-        value={draft.logs}
-        aria-invalid={wrong}
-        onChange={event => set({ logs: event.target.value.trim() })}
-      />
-      {wrong && <span className="mlp-invalid">{trans.__('A place such as obs://bucket/folder.')}</span>}
-    </label>
+    <TextField
+      label={
+        <>
+          {trans.__('Logs')} <span className="mlp-faint">– {trans.__('sent to a folder of the storage too')}</span>
+        </>
+      }
+      value={draft.logs}
+      change={logs => set({ logs: logs.trim() })}
+      input={{ placeholder: 'obs://bucket/folder' }}
+      wrong={invalid.has('logs') && trans.__('A place such as obs://bucket/folder.')}
+    />
   );
 }
 

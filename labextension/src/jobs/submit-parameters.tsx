@@ -1,6 +1,7 @@
 import * as React from 'react';
 import type { IParameter } from '../api/models';
 import { useTrans } from '../ui/context';
+import { Field, TextField } from '../ui/fields';
 import { isSimple } from './draft';
 import type { IEditProps } from './submit-form';
 
@@ -29,27 +30,25 @@ function ParameterField(props: IEditProps & { parameter: IParameter }): JSX.Elem
   const { name, help } = parameter;
   const value = draft.parameters[name] ?? '';
   const change = (text: string | boolean) => set({ parameters: { ...draft.parameters, [name]: text } });
-  const wrong = invalid.has(`parameter:${name}`);
-  return (
-    <label className={typeof value === 'boolean' ? 'mlp-field mlp-mod-check' : 'mlp-field'} title={help || undefined}>
-      <span>{name}</span>
-      {typeof value === 'boolean' ? (
+  if (typeof value === 'boolean') {
+    return (
+      <Field label={name} className="mlp-mod-check" title={help || undefined}>
         <input type="checkbox" checked={value} onChange={event => change(event.target.checked)} />
-      ) : (
-        <input
-          className="jp-mod-styled"
-          inputMode={parameter.type === 'str' ? 'text' : 'decimal'}
-          value={value}
-          aria-invalid={wrong}
-          placeholder={parameter.default === null ? trans.__('none') : String(parameter.default)}
-          onChange={event => change(event.target.value)}
-        />
-      )}
-      {wrong && (
-        <span className="mlp-invalid">
-          {parameter.type === 'int' ? trans.__('Give a whole number.') : trans.__('Give a number.')}
-        </span>
-      )}
-    </label>
+      </Field>
+    );
+  }
+  const why = parameter.type === 'int' ? trans.__('Give a whole number.') : trans.__('Give a number.');
+  return (
+    <TextField
+      label={name}
+      title={help || undefined}
+      value={value}
+      change={change}
+      input={{
+        inputMode: parameter.type === 'str' ? 'text' : 'decimal',
+        placeholder: parameter.default === null ? trans.__('none') : String(parameter.default)
+      }}
+      wrong={invalid.has(`parameter:${name}`) && why}
+    />
   );
 }

@@ -4,6 +4,7 @@ import type { IEndpoint } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { useLoaded, usePlatform, useTrans } from '../ui/context';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
+import { TextField } from '../ui/fields';
 import type { MountsModel } from './model';
 import { isMountName, isSource, suggestedName } from './names';
 
@@ -48,20 +49,16 @@ function MountForm({ wish, dialog }: { wish: IMountCreate; dialog: FormDialog<vo
   return (
     <>
       <SourceField source={source} choose={setSource} />
-      <label className="mlp-field">
-        <span>{trans.__('Name')}</span>
-        <input
-          className="jp-mod-styled"
-          value={called}
-          spellCheck={false}
-          onChange={event => setName(event.target.value)}
-        />
-      </label>
-      {called !== '' && !isMountName(called) && (
-        <p className="mlp-invalid">
-          {trans.__('A name has 1 to 64 letters, digits, dots, - and _, with a letter or a digit first.')}
-        </p>
-      )}
+      <TextField
+        label={trans.__('Name')}
+        value={called}
+        change={setName}
+        wrong={
+          called !== '' &&
+          !isMountName(called) &&
+          trans.__('A name has 1 to 64 letters, digits, dots, - and _, with a letter or a digit first.')
+        }
+      />
       <label className="mlp-check">
         <input type="checkbox" checked={readOnly} onChange={event => setReadOnly(event.target.checked)} />
         <span>{trans.__('For reading only')}</span>
@@ -76,27 +73,26 @@ function SourceField({ source, choose }: { source: string; choose: (source: stri
   const endpoints = useLoaded(() => platform.client.endpoints(), []);
   const buckets = endpoints.value?.filter(canBeMounted).flatMap(one => one.buckets) ?? [];
   return (
-    <label className="mlp-field">
-      <span>{trans.__('From')}</span>
-      <input
-        className="jp-mod-styled"
-        list="mlp-mount-sources"
+    <>
+      <TextField
+        label={trans.__('From')}
         value={source}
-        placeholder="obs://BUCKET/FOLDER/"
-        spellCheck={false}
-        onChange={event => choose(event.target.value)}
+        change={choose}
+        input={{ list: 'mlp-mount-sources', placeholder: 'obs://BUCKET/FOLDER/' }}
+        hint={
+          endpoints.value && buckets.length === 0
+            ? trans.__(
+                'None of your endpoints has a bucket that can be mounted. Add one in the console, below Storage.'
+              )
+            : trans.__('A folder of a bucket at an endpoint that gives keys to instances.')
+        }
       />
       <datalist id="mlp-mount-sources">
         {buckets.map(bucket => (
           <option key={bucket} value={`obs://${bucket}/`} />
         ))}
       </datalist>
-      <span className="mlp-faint">
-        {endpoints.value && buckets.length === 0
-          ? trans.__('None of your endpoints has a bucket that can be mounted. Add one in the console, below Storage.')
-          : trans.__('A folder of a bucket at an endpoint that gives keys to instances.')}
-      </span>
-    </label>
+    </>
   );
 }
 

@@ -5,12 +5,13 @@ import { isShared, type IObject } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { ask, confirm, type FormDialog } from '../ui/dialog';
 import { useTrans } from '../ui/context';
+import { TextField } from '../ui/fields';
 import { formatBytes } from '../ui/format';
 import { canOpen } from './drive';
 import { showGone } from './gone';
 import type { ILocalFile } from './local-files';
 import type { StorageModel } from './model';
-import { askLink, askName, askPlace, showPreview, showProperties } from './object-dialogs';
+import { askLink, askName, askPlace, EndpointField, showPreview, showProperties } from './object-dialogs';
 import { isBucketName, nameOf, obsUrl } from './paths';
 import { type IChoice, openMenu } from './row-menu';
 import { showVersions } from './versions';
@@ -196,35 +197,14 @@ function BucketForm({ bucket, places, dialog }: IBucketForm): JSX.Element {
   };
   return (
     <>
-      {places.length > 1 && (
-        <label className="mlp-field">
-          <span>{trans.__('Endpoint')}</span>
-          <select
-            className="jp-mod-styled"
-            defaultValue={bucket.endpoint}
-            onChange={event => (bucket.endpoint = event.target.value)}
-          >
-            {places.map(place => (
-              <option key={place} value={place}>
-                {place === 'local' ? trans.__('On this platform') : place}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      <label className="mlp-field">
-        <span>{trans.__('Name')}</span>
-        <input
-          className="jp-mod-styled"
-          value={name}
-          placeholder="datasets"
-          aria-invalid={name !== '' && isBad}
-          onChange={event => change(event.target.value)}
-        />
-        <span className="mlp-faint">
-          {trans.__('3 to 63 small letters, digits, . and -. Its path will be obs://%1/', name || '…')}
-        </span>
-      </label>
+      <EndpointField wish={bucket} names={places} />
+      <TextField
+        label={trans.__('Name')}
+        value={name}
+        change={change}
+        input={{ placeholder: 'datasets' }}
+        hint={trans.__('3 to 63 small letters, digits, . and -. Its path will be obs://%1/', name || '…')}
+      />
     </>
   );
 }

@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { IPlatform } from '../tokens';
 import { useTrans } from '../ui/context';
 import { ask, type FormDialog } from '../ui/dialog';
+import { TextField } from '../ui/fields';
 import { nameOf } from './paths';
 
 /** What is to be imported, and the folder of the instance that it goes to. */
@@ -54,33 +55,22 @@ function ImportForm({ wish, dialog }: { wish: IImport; dialog: FormDialog<void> 
   }, [dialog, isReady]);
   return (
     <>
-      <label className="mlp-field">
-        <span>{trans.__('From')}</span>
-        <input
-          className="jp-mod-styled"
-          value={wish.source}
-          disabled={hasFiles}
-          placeholder="https://…"
-          spellCheck={false}
-          onChange={event => change({ source: event.target.value })}
-        />
-        <span className="mlp-faint">
-          {trans.__(
-            'An address of the web, a file or a repository on GitHub, or obs://BUCKET/… (a folder ends with /).'
-          )}
-        </span>
-      </label>
+      <TextField
+        label={trans.__('From')}
+        value={wish.source}
+        change={source => change({ source })}
+        input={{ disabled: hasFiles, placeholder: 'https://…' }}
+        hint={trans.__(
+          'An address of the web, a file or a repository on GitHub, or obs://BUCKET/… (a folder ends with /).'
+        )}
+      />
       <FilesField files={wish.files} choose={files => change({ files })} />
-      <label className="mlp-field">
-        <span>{trans.__('Into the folder')}</span>
-        <input
-          className="jp-mod-styled"
-          value={wish.folder}
-          placeholder="/"
-          spellCheck={false}
-          onChange={event => change({ folder: event.target.value })}
-        />
-      </label>
+      <TextField
+        label={trans.__('Into the folder')}
+        value={wish.folder}
+        change={into => change({ folder: into })}
+        input={{ placeholder: '/' }}
+      />
     </>
   );
 }

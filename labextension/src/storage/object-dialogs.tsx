@@ -1,10 +1,11 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import * as React from 'react';
-import type { IEndpoint, IObject, IObjectLink } from '../api/objects';
+import type { IObject, IObjectLink } from '../api/objects';
 import type { IPlatform } from '../tokens';
 import { PlatformProvider, usePlatform, useTrans } from '../ui/context';
 import { ask, type FormDialog } from '../ui/dialog';
 import { ErrorBox, Waiting } from '../ui/feedback';
+import { ChoiceField, TextField } from '../ui/fields';
 import { formatBytes, formatExact } from '../ui/format';
 import { CopyButton } from '../ui/text';
 import type { StorageModel } from './model';
@@ -77,7 +78,7 @@ export function askName(platform: IPlatform, model: StorageModel, object: IObjec
     verb: trans.__('Rename'),
     focus: 'input',
     body: dialog => (
-      <TextField
+      <Words
         wish={wish}
         dialog={dialog}
         label={trans.__('Name')}
@@ -104,8 +105,8 @@ export function askPlace(platform: IPlatform, model: StorageModel, object: IObje
     focus: 'input',
     body: dialog => (
       <>
-        <EndpointField wish={wish} endpoints={model.endpoints ?? []} />
-        <TextField
+        <EndpointField wish={wish} names={(model.endpoints ?? []).map(({ name }) => name)} />
+        <Words
           wish={wish}
           dialog={dialog}
           label={trans.__('To')}
@@ -118,11 +119,11 @@ export function askPlace(platform: IPlatform, model: StorageModel, object: IObje
   });
 }
 
-function EndpointField(props: { wish: { endpoint: string }; endpoints: IEndpoint[] }): JSX.Element | null {
+/** At which endpoint; nothing where there is but one. */
+export function EndpointField({ wish, names }: { wish: { endpoint: string }; names: string[] }): JSX.Element | null {
   const trans = useTrans();
-  const { wish, endpoints } = props;
   const [chosen, setChosen] = React.useState(wish.endpoint);
-  if (endpoints.length < 2) {
+  if (names.length < 2) {
     return null;
   }
   const change = (name: string) => {
@@ -130,20 +131,17 @@ function EndpointField(props: { wish: { endpoint: string }; endpoints: IEndpoint
     setChosen(name);
   };
   return (
-    <label className="mlp-field">
-      <span>{trans.__('Endpoint')}</span>
-      <select className="jp-mod-styled" value={chosen} onChange={event => change(event.target.value)}>
-        {endpoints.map(({ name }) => (
-          <option key={name} value={name}>
-            {name === 'local' ? trans.__('On this platform') : name}
-          </option>
-        ))}
-      </select>
-    </label>
+    <ChoiceField label={trans.__('Endpoint')} value={chosen} change={change}>
+      {names.map(name => (
+        <option key={name} value={name}>
+          {name === 'local' ? trans.__('On this platform') : name}
+        </option>
+      ))}
+    </ChoiceField>
   );
 }
 
-interface ITextField {
+interface IWordsProps {
   wish: { text: string };
   dialog: FormDialog<void>;
   label: string;
@@ -151,7 +149,7 @@ interface ITextField {
   isBad: (text: string) => boolean;
 }
 
-function TextField({ wish, dialog, label, hint, isBad }: ITextField): JSX.Element {
+function Words({ wish, dialog, label, hint, isBad }: IWordsProps): JSX.Element {
   const [text, setText] = React.useState(wish.text);
   const bad = isBad(text);
   React.useEffect(() => {
@@ -161,13 +159,7 @@ function TextField({ wish, dialog, label, hint, isBad }: ITextField): JSX.Elemen
     wish.text = value;
     setText(value);
   };
-  return (
-    <label className="mlp-field">
-      <span>{label}</span>
-      <input className="jp-mod-styled" value={text} spellCheck={false} onChange={event => change(event.target.value)} />
-      <span className="mlp-faint">{hint}</span>
-    </label>
-  );
+  return <TextField label={label} hint={hint} value={text} change={change} />;
 }
 
 const HOUR = 3600;
@@ -176,35 +168,30 @@ const HOUR = 3600;
 export function askLink(platform: IPlatform, object: IObject, endpoint: string): void {
   const { trans, client } = platform;
   const wish = { seconds: HOUR };
-  const words: [number, string][] = [
-    [HOUR, trans.__('An hour')],
-    [24 * HOUR, trans.__('A day')],
-    [7 * 24 * HOUR, trans.__('A week')]
-  ];
   void ask<IObjectLink>(platform, {
     title: trans.__('Link to %1', nameOf(object.key)),
     verb: trans.__('Make the link'),
     body: () => (
       <>
         <p>{trans.__('Whoever has the link can get this object, without a login, until the link ends.')}</p>
-        <label className="mlp-field">
-          <span>{trans.__('Good for')}</span>
-          <select
-            className="jp-mod-styled"
-            defaultValue={HOUR}
-            onChange={event => (wish.seconds = Number(event.target.value))}
-          >
-            {words.map(([seconds, text]) => (
-              <option key={seconds} value={seconds}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
+        <SpanField wish={wish} />
       </>
     ),
     accept: () => client.linkObject(object.key, endpoint, wish.seconds)
   }).then(link => link && showLink(platform, object, link));
+}
+
+function SpanField({ wish }: { wish: { seconds: number } }): JSX.Element {
+  const trans = useTrans();
+  const [seconds, setSeconds] = React.useState(wish.seconds);
+  const change = (value: string) => setSeconds((wish.seconds = Number(value)));
+  return (
+    <ChoiceField label={trans.__('Good for')} value={String(seconds)} change={change}>
+      <option value={HOUR}>{trans.__('An hour')}</option>
+      <option value={24 * HOUR}>{trans.__('A day')}</option>
+      <option value={7 * 24 * HOUR}>{trans.__('A week')}</option>
+    </ChoiceField>
+  );
 }
 
 function showLink(platform: IPlatform, object: IObject, link: IObjectLink): void {

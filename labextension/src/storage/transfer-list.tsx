@@ -52,7 +52,7 @@ export function TransferList({ transfers }: { transfers: TransfersModel }): JSX.
 function headingOf(trans: TranslationBundle, tasks: readonly ITask[]): string {
   const active = tasks.filter(isActive).length;
   if (active > 0) {
-    return trans._n('Copying one file', 'Copying %1 files', active);
+    return trans._n('One copy under way', '%1 copies under way', active);
   }
   const asking = tasks.filter(({ state }) => state === 'asking').length;
   if (asking > 0) {

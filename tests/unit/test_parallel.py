@@ -1,0 +1,45 @@
+"""Work in threads that ends at the first failure."""
+
+import signal
+import threading
+
+import pytest
+
+from jupyter_mlplat.storage.engine.parallel import in_parallel
+
+
+def test_each_is_done() -> None:
+    done: list[int] = []
+    in_parallel(done.append, range(100), threads=4)
+    assert sorted(done) == list(range(100))
+
+
+def test_after_a_failure_nothing_more_is_begun_and_what_runs_is_waited_for() -> None:
+    begun, ended, failed = [], list[int](), threading.Event()
+
+    def one(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            failed.set()
+            raise ValueError("the second")
+        assert failed.wait(30)
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="the second"):
+        in_parallel(one, range(1000), threads=2)
+    assert sorted(ended) == [number for number in sorted(begun) if number != 1]
+    assert len(begun) < 1000
+
+
+def test_a_ctrl_c_ends_it() -> None:
+    begun, interrupted = [], threading.Event()
+
+    def one(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        interrupted.wait(0.05)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(one, range(1000), threads=2)
+    assert len(begun) < 100
