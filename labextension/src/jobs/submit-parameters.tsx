@@ -33,7 +33,7 @@ function ParameterField(props: IEditProps & { parameter: IParameter }): JSX.Elem
   if (typeof value === 'boolean') {
     return (
       <Field label={name} className="mlp-mod-check" title={help || undefined}>
-        <input type="checkbox" checked={value} onChange={event => change(event.target.checked)} />
+        {ties => <input type="checkbox" {...ties} checked={value} onChange={event => change(event.target.checked)} />}
       </Field>
     );
   }

@@ -11,16 +11,29 @@ interface IFieldProps {
   title?: string;
 }
 
+/** What ties an input to its label and to what is said about it. */
+interface ITies {
+  id: string;
+  'aria-describedby'?: string;
+  'aria-invalid': boolean;
+}
+
 /** One field of a form: its label, what is filled in, and what is said about it. */
-export function Field(props: React.PropsWithChildren<IFieldProps>): JSX.Element {
+export function Field(props: IFieldProps & { children: (ties: ITies) => JSX.Element }): JSX.Element {
   const { label, hint, wrong, className, title, children } = props;
+  const id = React.useId();
+  const words = wrong || hint ? `${id}-words` : undefined;
   return (
-    <label className={className ? `mlp-field ${className}` : 'mlp-field'} title={title}>
-      <span>{label}</span>
-      {children}
-      {wrong && <span className="mlp-invalid">{wrong}</span>}
-      {hint && <span className="mlp-faint">{hint}</span>}
-    </label>
+    <div className={className ? `mlp-field ${className}` : 'mlp-field'} title={title}>
+      <label htmlFor={id}>{label}</label>
+      {children({ id, 'aria-describedby': words, 'aria-invalid': Boolean(wrong) })}
+      {words && (
+        <div id={words} className="mlp-field-words">
+          {wrong && <span className="mlp-invalid">{wrong}</span>}
+          {hint && <span className="mlp-faint">{hint}</span>}
+        </div>
+      )}
+    </div>
   );
 }
 
@@ -34,14 +47,16 @@ interface ITextFieldProps extends IFieldProps {
 export function TextField({ value, change, input, ...field }: ITextFieldProps): JSX.Element {
   return (
     <Field {...field}>
-      <input
-        className="jp-mod-styled"
-        spellCheck={false}
-        aria-invalid={Boolean(field.wrong)}
-        {...input}
-        value={value}
-        onChange={event => change(event.target.value)}
-      />
+      {ties => (
+        <input
+          className="jp-mod-styled"
+          spellCheck={false}
+          {...ties}
+          {...input}
+          value={value}
+          onChange={event => change(event.target.value)}
+        />
+      )}
     </Field>
   );
 }
@@ -56,9 +71,11 @@ export function ChoiceField(props: React.PropsWithChildren<IChoiceFieldProps>): 
   const { value, change, children, ...field } = props;
   return (
     <Field {...field}>
-      <HTMLSelect value={value} onChange={event => change(event.target.value)}>
-        {children}
-      </HTMLSelect>
+      {ties => (
+        <HTMLSelect {...ties} value={value} onChange={event => change(event.target.value)}>
+          {children}
+        </HTMLSelect>
+      )}
     </Field>
   );
 }
