@@ -13,13 +13,15 @@ export const DOMAIN = 'jupyter_mlplat';
 class Platform implements IPlatform {
   constructor(
     readonly client: Client,
-    readonly trans: TranslationBundle,
+    readonly translator: ITranslator,
     readonly language: string
   ) {
+    this.trans = translator.load(DOMAIN);
     this.events = new EventStream(client.transport);
   }
 
   readonly events: EventStream;
+  readonly trans: TranslationBundle;
 
   get identity(): Promise<IIdentity> {
     this._identity ??= this._identify();
@@ -63,9 +65,9 @@ export const platformPlugin: JupyterFrontEndPlugin<IPlatform> = {
   provides: IPlatform,
   optional: [ITranslator],
   activate: (app: JupyterFrontEnd, translator: ITranslator | null) => {
-    const trans = (translator ?? nullTranslator).load(DOMAIN);
-    const transport = new Transport(app.serviceManager.serverSettings, trans);
+    const words = translator ?? nullTranslator;
+    const transport = new Transport(app.serviceManager.serverSettings, words.load(DOMAIN));
     const language = (translator?.languageCode ?? 'en').replace('_', '-');
-    return new Platform(new Client(transport), trans, language === 'default' ? 'en' : language);
+    return new Platform(new Client(transport), words, language === 'default' ? 'en' : language);
   }
 };

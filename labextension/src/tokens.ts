@@ -1,6 +1,6 @@
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
-import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import type { Client } from './api/client';
 import type { EventStream } from './api/events';
 import type { IFlavorOffer, IIdentity } from './api/models';
@@ -13,6 +13,8 @@ export interface IPlatform {
   readonly client: Client;
   readonly events: EventStream;
   readonly trans: TranslationBundle;
+  /** For the dialogs of Lab itself. */
+  readonly translator: ITranslator;
   /** The language of Lab as a BCP 47 tag, for dates and times. */
   readonly language: string;
   /** Who this server is. Rejects with an `ApiError` where it does not say, and asks anew the next time. */

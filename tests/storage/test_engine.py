@@ -1,8 +1,10 @@
 """What the S3 store promises beyond single calls: whole files, whole objects, pages."""
 
 import os
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from jupyter_mlplat.storage.engine import s3, s3_parts
 from jupyter_mlplat.storage.engine.base import PART, ObjectFacts, writing
 from jupyter_mlplat.storage.engine.failures import Changed, NoSuchUpload, ObjectExists, StoreError
-from jupyter_mlplat.storage.engine.s3 import LARGE, S3Store
+from jupyter_mlplat.storage.engine.s3 import HASHED_FROM, LARGE, S3Store
 from jupyter_mlplat.storage.engine.s3_parts import copied_ranges
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 from jupyter_mlplat.testing.minio import MinioServer, minio_server, versity_server
@@ -39,12 +41,22 @@ def test_an_object_written_in_pieces_is_there_when_it_is_whole(store: S3Store, b
     assert store.read(url) == data
 
 
-def test_what_exists_is_not_replaced_where_that_is_asked_for(store: S3Store, bucket: str) -> None:
+@pytest.mark.parametrize("size", [1, HASHED_FROM])
+def test_what_exists_is_not_replaced_where_that_is_asked_for(store: S3Store, bucket: str, size: int) -> None:
     url = ObjectUrl(bucket, "x")
-    store.write(url, b"1", create=True)
+    store.write(url, b"1" * size, create=True)
     with pytest.raises(ObjectExists):
-        store.write(url, b"2", create=True)
-    assert store.read(url) == b"1"
+        store.write(url, b"2" * size, create=True)
+    assert store.read(url) == b"1" * size
+
+
+def test_without_tls_a_larger_write_goes_with_its_md5_and_no_other_hash(minio: MinioServer, bucket: str) -> None:
+    store, data, sent = S3Store(minio.connection()), os.urandom(HASHED_FROM), list[dict[str, str]]()
+    store._exact.s3.meta.events.register("before-send.s3.PutObject", lambda request, **_: sent.append(request.headers))
+    store.write(ObjectUrl(bucket, "x"), data)
+    assert sent[0]["Content-MD5"] == b64encode(md5(data, usedforsecurity=False).digest())
+    assert sent[0]["X-Amz-Content-SHA256"] == b"UNSIGNED-PAYLOAD"
+    assert store.read(ObjectUrl(bucket, "x")) == data
 
 
 def test_listings_go_page_by_page(store: S3Store, bucket: str) -> None:

@@ -61,6 +61,11 @@ class Connection:
     renew: Renew | None = field(default=None, repr=False, compare=False)
     addresses: Addresses | None = field(default=None, repr=False)
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS sees to it that bodies arrive as they were sent."""
+        return self.verify and self.endpoint.startswith("https://")
+
 
 def known_connection(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Connection | None:
     """The S3 connection that `given` (arguments of `connection`) and the environment describe together.

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 
 from jupyter_mlplat.core.clock import now
 from jupyter_mlplat.storage.engine.base import LISTED, Gone, ListedPage, ObjectFacts, ObjectStore, Upload, Version
@@ -21,8 +20,8 @@ from jupyter_mlplat.storage.object_urls import ObjectUrl
 LARGE = 16 << 20
 """From here on a file moves in parallel parts."""
 
-HASHED = 1 << 20
-"""From here on hashing is most of the time of a write: botocore leaves it to an MD5, obstore takes a SHA-256."""
+HASHED_FROM = 1 << 20
+"""From here on most of the time of a write without TLS goes into a hash: botocore takes MD5, obstore SHA-256."""
 
 COPIED_AT_ONCE = 4 << 30
 """What one request may copy within an endpoint."""
@@ -38,10 +37,16 @@ class S3Store(ObjectStore):
         self.connection = connection
         self._fast = FastClient(connection)
         self._large = BoundedSemaphore(_LARGE_AT_ONCE)
+        self._opened: ExactClient | None = None
+        self._opening = Lock()
 
-    @cached_property
+    @property
     def _exact(self) -> ExactClient:
-        return ExactClient(self.connection)
+        """Made once, whichever thread comes first: it takes 0.2 s."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = ExactClient(self.connection)
+            return self._opened
 
     @property
     def parts(self) -> S3Parts:
@@ -80,7 +85,8 @@ class S3Store(ObjectStore):
         return self._client(url).pieces(url, start, end, tag)
 
     def write(self, url: ObjectUrl, data: bytes, *, create: bool = False) -> None:
-        client = self._exact if len(data) >= HASHED else self._client(url)
+        is_hashed = len(data) >= HASHED_FROM and not self.connection.is_secure
+        client = self._exact if is_hashed else self._client(url)
         client.write(url, data, create=create)
 
     def begin(self, url: ObjectUrl, *, keep: bool = False) -> Upload:

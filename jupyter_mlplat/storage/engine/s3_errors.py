@@ -94,6 +94,7 @@ _ALIKE = {
     "AllAccessDisabled": "AccessDenied", "InvalidToken": "ExpiredToken", "InvalidSecurity": "AccessDenied",
     "BucketAlreadyExists": "BucketExists", "BucketAlreadyOwnedByYou": "BucketExists", "412": "PreconditionFailed",
     "TokenRefreshRequired": "ExpiredToken", "KeyTooLong": "KeyTooLongError",
+    "ConditionalRequestConflict": "PreconditionFailed",
     "InvalidClientTokenId": "InvalidAccessKeyId", "InternalError": "Busy", "ServiceUnavailable": "Busy",
     "SlowDown": "Busy", "500": "Busy", "502": "Busy", "503": "Busy", "504": "Busy",
 }  # fmt: skip

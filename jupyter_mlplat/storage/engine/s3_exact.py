@@ -1,4 +1,4 @@
-"""An S3 endpoint through botocore: listings page by page, multipart uploads, copies, and every key there can be."""
+"""An S3 endpoint through botocore: listings page by page, larger writes, copies, and every key there can be."""
 
 import re
 from base64 import b64encode

@@ -85,8 +85,7 @@ def _config(connection: Connection, bucket: str) -> S3Config:
         "endpoint": _endpoint(connection, bucket),
         "region": connection.region,
         "virtual_hosted_style_request": not connection.path_style,
-        # TLS sees to it that bodies arrive as they were sent; else their hashes are signed
-        "unsigned_payload": connection.verify and connection.endpoint.startswith("https://"),
+        "unsigned_payload": connection.is_secure,  # else the SHA-256 of each body is signed
     }
     if connection.renew is None:
         config["access_key_id"], config["secret_access_key"] = connection.access_key, connection.secret_key

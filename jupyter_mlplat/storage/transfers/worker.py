@@ -20,8 +20,8 @@ from jupyter_mlplat.storage.transfers.folder import TransferFolder
 
 SHOWN = 50
 
-_OBJECTS = 50_000
-"""New ones between two looks for garbage: what botocore reads at its start alone would bring about hundreds."""
+_BETWEEN_COLLECTIONS = 50_000
+"""New objects between two looks for garbage: what botocore reads at its start alone would bring about hundreds."""
 
 
 def say(words: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def say(words: dict[str, Any]) -> None:
 def main(parent: str, verb: str, folder: str, root: str) -> None:
     end_with(int(parent))
     free_memory_soon()
-    gc.set_threshold(_OBJECTS)
+    gc.set_threshold(_BETWEEN_COLLECTIONS)
     transfer = TransferFolder(Path(folder))
     try:
         if verb == "abandon":

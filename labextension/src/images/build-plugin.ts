@@ -50,11 +50,11 @@ export const imageBuildsPlugin: JupyterFrontEndPlugin<void> = {
         }
       }
     });
-    const name = (id: string) => {
+    const nameOf = (id: string) => {
       const image = images.byId(id);
       return image ? `${image.name}:${image.tag}` : null;
     };
-    const pages = {
+    const kind = {
       name: 'build',
       command: CommandIDs.showBuild,
       label: trans.__('Show the Build of an Image'),
@@ -63,10 +63,10 @@ export const imageBuildsPlugin: JupyterFrontEndPlugin<void> = {
       make: (id: string) => ({
         content: new BuildPage(platform, id, images, app.commands),
         changed: images.changed,
-        title: () => name(id)
+        title: () => nameOf(id)
       })
     };
-    addPages(app, pages, restorer);
+    addPages(app, kind, restorer);
     const category = trans.__('ML platform');
     palette?.addItem({ command: CommandIDs.buildImage, category, args: { palette: true } });
   }

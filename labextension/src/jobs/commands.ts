@@ -31,19 +31,25 @@ function pathFor(
   notebooks: INotebookTracker | null
 ): string | null {
   const path = chosenPath(args, sources, isRunnable);
-  const isGiven = args.path !== undefined || args.selected;
+  const isGiven = typeof args.path === 'string' || args.selected;
   return isGiven || (path && isRunnable(path)) ? path : (notebooks?.currentWidget?.context.path ?? null);
 }
 
 /** Ask which notebook or script it is to be; null where none is chosen. */
-async function choose({ trans }: IPlatform, { documents, browser }: IPathSources): Promise<string | null> {
-  const chosen = await FileDialog.getOpenFiles({
+async function choose({ trans, translator }: IPlatform, { documents, browser }: IPathSources): Promise<string | null> {
+  const title = trans.__('Choose the notebook or script to run');
+  const { value } = await FileDialog.getOpenFiles({
     manager: documents,
-    title: trans.__('Choose the notebook or script to run'),
+    title,
+    translator,
     defaultPath: browser?.tracker.currentWidget?.model.path,
     filter: ({ type, path }) => (type === 'directory' || isRunnable(path) ? {} : null)
   });
-  return chosen.value?.find(({ path }) => isRunnable(path))?.path ?? null;
+  const chosen = value?.find(({ type, path }) => type !== 'directory' && isRunnable(path));
+  if (value && !chosen) {
+    Notification.info(title, { autoClose: 6000 });
+  }
+  return chosen?.path ?? null;
 }
 
 export function addSubmitCommand(

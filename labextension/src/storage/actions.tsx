@@ -202,7 +202,7 @@ function BucketForm({ bucket, places, dialog }: IBucketForm): JSX.Element {
         label={trans.__('Name')}
         value={name}
         change={change}
-        input={{ placeholder: 'datasets' }}
+        input={{ placeholder: 'datasets', 'aria-invalid': name !== '' && isBad }}
         hint={trans.__('3 to 63 small letters, digits, . and -. Its path will be obs://%1/', name || '…')}
       />
     </>

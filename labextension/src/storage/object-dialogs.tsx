@@ -78,7 +78,7 @@ export function askName(platform: IPlatform, model: StorageModel, object: IObjec
     verb: trans.__('Rename'),
     focus: 'input',
     body: dialog => (
-      <Words
+      <WishField
         wish={wish}
         dialog={dialog}
         label={trans.__('Name')}
@@ -106,7 +106,7 @@ export function askPlace(platform: IPlatform, model: StorageModel, object: IObje
     body: dialog => (
       <>
         <EndpointField wish={wish} names={(model.endpoints ?? []).map(({ name }) => name)} />
-        <Words
+        <WishField
           wish={wish}
           dialog={dialog}
           label={trans.__('To')}
@@ -141,7 +141,7 @@ export function EndpointField({ wish, names }: { wish: { endpoint: string }; nam
   );
 }
 
-interface IWordsProps {
+interface IWishFieldProps {
   wish: { text: string };
   dialog: FormDialog<void>;
   label: string;
@@ -149,7 +149,7 @@ interface IWordsProps {
   isBad: (text: string) => boolean;
 }
 
-function Words({ wish, dialog, label, hint, isBad }: IWordsProps): JSX.Element {
+function WishField({ wish, dialog, label, hint, isBad }: IWishFieldProps): JSX.Element {
   const [text, setText] = React.useState(wish.text);
   const bad = isBad(text);
   React.useEffect(() => {

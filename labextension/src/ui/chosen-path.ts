@@ -16,7 +16,7 @@ export const PATH_ARGS = {
   selected: { type: 'boolean', description: 'Take what is selected in the file browser' }
 };
 
-/** The file that a command is about: the one given, one of the selected that is `meant`, or the document in front. */
+/** The file that a command is about: the one given, one of the selected that is meant, or the document in front. */
 export function chosenPath(
   args: ReadonlyPartialJSONObject,
   { app, documents, browser }: IPathSources,
