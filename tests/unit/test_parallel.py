@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,7 +34,15 @@ def test_after_a_failure_nothing_more_is_begun_and_what_runs_is_waited_for() -> 
     assert len(begun) < 1000
 
 
-def test_a_ctrl_c_ends_it() -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As in a kernel; where several tests run at once, it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_ctrl_c_ends_it(ctrl_c: None) -> None:
     begun: list[int] = []
 
     def one(number: int) -> None:
