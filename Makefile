@@ -48,7 +48,7 @@ test: setup
 
 # what needs MinIO
 test-storage: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/storage $(ON_MINIO)
+	$(BIN)/python -m pytest tests/storage $(ON_MINIO)
 
 images: setup
 	$(BIN)/python scripts/build_images.py $(IMAGES_OPTIONS)
