@@ -1,7 +1,7 @@
 """Saving the environment in Lab: looked at first, with what is left out, and given up."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_what_a_save_holds_is_seen_and_chosen_first(lab: LabWindow, grace: Clien
     assert [package.name for package in image.changes.added] == ["gamma"]
     assert image.added < 1_000_000
     a_name_is_given_once(lab)
-    it_is_used_in_a_job(lab, training(tmp_path)[0].rename(tmp_path / "lean.ipynb"))
+    it_is_used_in_a_job(lab, [path.rename(tmp_path / f"lean-{path.name}") for path in training(tmp_path)])
 
 
 def a_name_is_given_once(lab: LabWindow) -> None:
@@ -103,12 +103,12 @@ def a_name_is_given_once(lab: LabWindow) -> None:
     lab.dialog.get_by_role("button", name="Cancel").click()
 
 
-def it_is_used_in_a_job(lab: LabWindow, notebook: Path) -> None:
-    """Where no notebook is open, one is chosen."""
-    lab.upload([notebook])
+def it_is_used_in_a_job(lab: LabWindow, files: Sequence[Path]) -> None:
+    """Where no notebook is open (Lab opens one that is uploaded alone), one is chosen."""
+    lab.upload(files)
     lab.toast("lean:1 is saved").get_by_role("button", name="Use it in a job").click()
     expect(lab.dialog).to_contain_text("Choose the notebook or script to run")
-    lab.dialog.locator(".jp-DirListing-item").filter(has_text=notebook.name).click()
+    lab.dialog.locator(".jp-DirListing-item").filter(has_text=files[0].name).click()
     lab.dialog.get_by_role("button", name="Select").click()
     expect(lab.dialog.get_by_text("Sends")).to_be_visible()
     expect(lab.dialog.get_by_label("Image").locator("option:checked")).to_contain_text("lean:1")
