@@ -109,13 +109,18 @@ def test_lab_comes_back_when_its_server_was_killed(
 
 
 def test_lab_leads_to_where_a_stopped_instance_is_started(lab: LabWindow, grace: Client, instance: Instance) -> None:
-    """The event of the stop does not get through, so that nothing but the server's absence tells of it."""
+    """The event of the stop does not get through, so that nothing but the server's absence tells of it; and Lab's file
+    list has said before that its folder is not found."""
     lab.page.route("**/mlplat/v1/events*", lambda route: route.abort())
     lab.page.reload()
     lab.wait()
     notebook(lab, "'typed before the stop'", "stopped.ipynb")
     with lab.page.expect_response(lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"):
         lab.show("Jobs")
+    missing = {"message": "No such directory"}
+    lab.page.route("**/api/contents?*", lambda route: route.fulfill(status=404, json=missing), times=1)
+    lab.show("File Browser")
+    expect(lab.dialog).to_contain_text("Directory not found")
     grace.instances.stop(instance.id)
     grace.instances.wait(instance.id)
     expect(lab.dialog).to_contain_text("This instance is not running")

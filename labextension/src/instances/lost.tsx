@@ -17,6 +17,7 @@ import { PlatformProvider, useModel, useTrans } from '../ui/context';
 import { Waiting } from '../ui/feedback';
 import { Absence, type Away } from './absence';
 import { leaveDesk, type IDesk } from './documents';
+import { MissingFolder } from './missing-folder';
 import type { InstanceModel } from './model';
 
 function titleOf(trans: TranslationBundle, away: Away): string {
@@ -82,15 +83,18 @@ class AbsenceDialog {
 
 function absenceOf(platform: IPlatform, model: InstanceModel, desk: IDesk, info: JupyterLab.IInfo | null): Absence {
   const dialog = new AbsenceDialog(platform);
+  const folder = new MissingFolder(platform.translator);
   const absence: Absence = new Absence(platform, {
     gone: () => {
       setConnected(info, false);
+      folder.keepBack();
       if (!model.isLeaving) {
         void dialog.open(absence);
       }
     },
     same: () => {
       setConnected(info, true);
+      folder.letThrough();
       dialog.close();
     },
     other: async () => {
