@@ -20,6 +20,7 @@ from jupyter_mlplat.storage.engine.failures import Refused, StoreError
 from jupyter_mlplat.storage.engine.s3_bounds import bounded
 from jupyter_mlplat.storage.engine.s3_errors import in_words
 from jupyter_mlplat.storage.engine.s3_listing import read_quickly
+from jupyter_mlplat.storage.engine.sessions import session
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 _DELETED_AT_ONCE = 1000
@@ -193,15 +194,13 @@ def _leave_to_its_md5(request: Any, **_: Any) -> None:
 
 
 def _session(connection: Connection) -> Session:
-    session = Session()
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
-    # else it looks through the folders of all services of AWS, twice
-    session.get_component("data_loader").list_available_services = lambda type_name: ["s3"]
+    made = session()
+    made.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
     if connection.renew is None:
-        session.set_credentials(connection.access_key, connection.secret_key, connection.token)
+        made.set_credentials(connection.access_key, connection.secret_key, connection.token)
     else:
-        session._credentials = _renewing(connection.renew)  # botocore has no other place for those that are renewed
-    return session
+        made._credentials = _renewing(connection.renew)  # botocore has no other place for those that are renewed
+    return made
 
 
 def _moment(value: Any) -> datetime:

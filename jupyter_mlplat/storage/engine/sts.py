@@ -6,13 +6,13 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import Session
 
 from jupyter_mlplat.errors import InvalidInput
 from jupyter_mlplat.storage.engine.connection import Connection, Keys
 from jupyter_mlplat.storage.engine.failures import Refused
 from jupyter_mlplat.storage.engine.s3_bounds import bounded
 from jupyter_mlplat.storage.engine.s3_errors import code_of, in_words
+from jupyter_mlplat.storage.engine.sessions import session
 from jupyter_mlplat.storage.object_urls import ObjectUrl
 
 SECONDS = 3600
@@ -75,7 +75,7 @@ def temporary_keys(connection: Connection, role: str, policy: str, seconds: int 
 
 def _client(connection: Connection) -> Any:
     patience = {"total_max_attempts": connection.retries + 1, "mode": "standard"}
-    return Session().create_client(
+    return session().create_client(
         "sts",
         endpoint_url=connection.endpoint,
         aws_access_key_id=connection.access_key,
