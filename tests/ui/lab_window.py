@@ -65,6 +65,14 @@ class LabWindow:
         for file in files:
             expect(self.file(file.name)).to_be_visible()
 
+    def send(self, name: str) -> Locator:
+        """Copy a file or folder of the list of files to the place that is open in the storage panel; its copy's row."""
+        self.show("File Browser")
+        self.page.get_by_role("button", name="Refresh the file browser").click()
+        self.file(name).click(button="right")
+        self.page.locator(".lm-Menu-item").filter(has_text="Copy to the Storage").click()
+        return self.panel.locator(".mlp-transfer").filter(has_text=name).first
+
     def open(self, name: str) -> None:
         """A notebook of the list of files."""
         self.show("File Browser")

@@ -37,14 +37,6 @@ def table(lab: LabWindow, grace: Client, tmp_path: Path, request: pytest.Fixture
     grace.storage.remove(f"obs://data/{here.name}")
 
 
-def send(lab: LabWindow, name: str) -> Locator:
-    """Copy a file of the file browser to the place that is open in the storage panel; its row in the list of copies."""
-    lab.show("File Browser")
-    lab.page.locator(".jp-DirListing-item").filter(has_text=re.compile(f"^{re.escape(name)}")).click(button="right")
-    lab.page.locator(".lm-Menu-item").filter(has_text="Copy to the Storage").click()
-    return lab.panel.locator(".mlp-transfer").filter(has_text=name).first
-
-
 def content(grace: Client, key: str, folder: Path) -> str:
     grace.storage.download(f"obs://data/{key}", folder / "back")
     return (folder / "back").read_text()
@@ -53,7 +45,7 @@ def content(grace: Client, key: str, folder: Path) -> str:
 def test_what_is_there_is_asked_about_in_the_list(
     lab: LabWindow, table: str, panel: Locator, grace: Client, tmp_path: Path
 ) -> None:
-    row = send(lab, table)
+    row = lab.send(table)
     expect(row.get_by_text("One file is there already.")).to_be_visible()
     lab.page.screenshot(path=SHOTS / "lab-copy-asks.png")
     row.get_by_role("button", name="Keep both").click()
@@ -67,7 +59,7 @@ def test_what_is_there_is_asked_about_in_the_list(
 def test_the_question_can_be_answered_where_it_pops_up(
     lab: LabWindow, table: str, panel: Locator, grace: Client, tmp_path: Path
 ) -> None:
-    row = send(lab, table)
+    row = lab.send(table)
     lab.toast(f"{table} waits: One file is there already.").get_by_role("button", name="Overwrite").click()
     expect(row.get_by_text("Done")).to_be_visible()
     assert content(grace, table, tmp_path) == "new\n"
@@ -78,9 +70,7 @@ def test_a_large_copy_is_paused_goes_on_and_is_given_up(
 ) -> None:
     with (platform.data_dir / "instances" / graces_instance.id / "work" / "large.bin").open("wb") as file:
         file.truncate(16 << 30)
-    lab.show("File Browser")
-    lab.page.get_by_role("button", name="Refresh the file browser").click()
-    row = send(lab, "large.bin")
+    row = lab.send("large.bin")
     row.get_by_role("button", name="Pause the copy of large.bin").click()
     expect(row.get_by_text("Paused")).to_be_visible()
     lab.page.screenshot(path=SHOTS / "lab-copy-paused.png")

@@ -95,7 +95,7 @@ def working_in_lab(lab: LabWindow, instance: Instance, team: Team, take: Take) -
     take(page, "lab-save-image")
     page.keyboard.press("Escape")
     jobs(lab, team, take)
-    storage(lab, take)
+    storage(lab, instance, team, take)
 
 
 def with_readings(lab: LabWindow) -> None:
@@ -128,12 +128,21 @@ def jobs(lab: LabWindow, team: Team, take: Take) -> None:
     take(lab.page, "lab-job-logs")
 
 
-def storage(lab: LabWindow, take: Take) -> None:
+def storage(lab: LabWindow, instance: Instance, team: Team, take: Take) -> None:
+    """A large file is on its way to where the data lies, and one is looked at."""
     panel = lab.show("Storage")
     panel.get_by_role("button", name="data").click()
     panel.get_by_role("button", name="iris").click()
     expect(panel.get_by_text("train.csv")).to_be_visible()
+    expect(lab.send("flowers.py").get_by_text("Done")).to_be_visible()
+    team.ada.instances.exec(instance.id, ["truncate", "--size", "4G", "checkpoint.bin"])
+    copy = lab.send("checkpoint.bin")
+    expect(copy.get_by_text(re.compile("/s · .* left"))).to_be_visible()
     take(lab.page, "lab-storage")
+    copy.get_by_role("button", name="Cancel the copy of checkpoint.bin").click()
+    panel.get_by_role("button", name="train.csv", exact=True).click()
+    expect(lab.dialog.get_by_role("columnheader").first).to_be_visible()
+    take(lab.page, "lab-storage-preview")
 
 
 def console(sign_in: SignIn, team: Team, take: Take) -> None:

@@ -4,7 +4,7 @@ import type { ITranslator } from '@jupyterlab/translation';
 /** Keeps back what Lab's file list says when its server goes away under it: that its folder is not found. */
 export class MissingFolder {
   constructor(translator: ITranslator) {
-    this._title = translator.load('jupyterlab').__('Directory not found');
+    this._title = translator.load('jupyterlab').gettext('Directory not found');
   }
 
   keepBack(): void {

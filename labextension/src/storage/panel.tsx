@@ -1,4 +1,4 @@
-import { fileUploadIcon, historyIcon, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
+import { fileUploadIcon, historyIcon, HTMLSelect, newFolderIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { useModel, useTrans } from '../ui/context';
 import { Trouble } from '../ui/feedback';
@@ -139,8 +139,7 @@ function Search({ model }: { model: StorageModel }): JSX.Element {
         aria-label={trans.__('Names that begin with…')}
         onChange={event => setText(event.target.value)}
       />
-      <select
-        className="jp-mod-styled"
+      <HTMLSelect
         value={model.order}
         aria-label={trans.__('Order')}
         title={model.hasMore ? hint : undefined}
@@ -151,7 +150,7 @@ function Search({ model }: { model: StorageModel }): JSX.Element {
             {words}
           </option>
         ))}
-      </select>
+      </HTMLSelect>
     </div>
   );
 }
