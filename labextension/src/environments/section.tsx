@@ -1,12 +1,13 @@
-import { addIcon, closeIcon, copyIcon, deleteIcon } from '@jupyterlab/ui-components';
+import { closeIcon, copyIcon, deleteIcon } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import type { IEnvironment, IEnvironmentWork } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
-import { ErrorBox, ProgressBar, Waiting } from '../ui/feedback';
+import { ProgressBar, Waiting } from '../ui/feedback';
 import { formatBytes } from '../ui/format';
 import { Name } from '../ui/text';
 import { IconButton } from '../ui/icon-button';
+import { ReadSection } from '../ui/read-section';
 import { cloneEnvironment, newEnvironment, removeEnvironment } from './dialogs';
 import { isUnderWay, type EnvironmentsModel } from './model';
 
@@ -18,28 +19,15 @@ export function EnvironmentsSection(props: { model: EnvironmentsModel; inSight: 
   const { trans } = platform;
   const { model, inSight } = props;
   useModel(model);
-  React.useEffect(() => {
-    if (inSight) {
-      void model.refresh();
-    }
-  }, [model, inSight]);
-  const { environments, error } = model;
+  const { environments } = model;
   return (
-    <section>
-      <div className="mlp-row">
-        <h3 className="mlp-grow">{trans.__('Environments')}</h3>
-        <button
-          type="button"
-          className="mlp-icon-button"
-          title={trans.__('New environment…')}
-          aria-label={trans.__('New environment…')}
-          onClick={() => void newEnvironment(platform, model)}
-        >
-          <addIcon.react tag="span" width="14px" />
-        </button>
-      </div>
-      {error !== null && <ErrorBox error={error} retry={() => void model.refresh()} />}
-      {error === null && environments === null && <Waiting>{trans.__('Reading the environments…')}</Waiting>}
+    <ReadSection
+      title={trans.__('Environments')}
+      model={model}
+      inSight={inSight}
+      waiting={environments ? null : trans.__('Reading the environments…')}
+      add={{ label: trans.__('New environment…'), run: () => void newEnvironment(platform, model) }}
+    >
       <ul className="mlp-list" aria-label={trans.__('Environments')}>
         {environments?.map(environment => (
           <Row key={environment.name} environment={environment} model={model} />
@@ -56,7 +44,7 @@ export function EnvironmentsSection(props: { model: EnvironmentsModel; inSight: 
           {trans.__('Packages that do not go together can have environments of their own, each with a kernel.')}
         </p>
       )}
-    </section>
+    </ReadSection>
   );
 }
 

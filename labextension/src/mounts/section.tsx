@@ -1,9 +1,9 @@
-import { addIcon, closeIcon } from '@jupyterlab/ui-components';
+import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IMount } from '../api/mounts';
 import { useModel, usePlatform, useTrans } from '../ui/context';
-import { ErrorBox, Waiting } from '../ui/feedback';
 import { IconButton } from '../ui/icon-button';
+import { ReadSection } from '../ui/read-section';
 import { mountState } from '../ui/states';
 import { CopyButton, Name, StateLabel } from '../ui/text';
 import { askMount, removeMount } from './dialog';
@@ -15,33 +15,23 @@ export function MountsSection(props: { model: MountsModel; inSight: boolean }): 
   const { trans } = platform;
   const { model, inSight } = props;
   useModel(model);
-  React.useEffect(() => {
-    if (inSight) {
-      void model.refresh();
-    }
-  }, [model, inSight]);
-  const { list, error } = model;
+  const { list } = model;
+  const add = { label: trans.__('Mount a folder…'), run: () => void askMount(platform, model, '') };
   return (
-    <section>
-      <div className="mlp-row">
-        <h3 className="mlp-grow">{trans.__('Mounted storage')}</h3>
-        {list?.absent === '' && (
-          <IconButton
-            label={trans.__('Mount a folder…')}
-            icon={addIcon}
-            onClick={() => void askMount(platform, model, '')}
-          />
-        )}
-      </div>
-      {error !== null && <ErrorBox error={error} retry={() => void model.refresh()} />}
-      {error === null && list === null && <Waiting>{trans.__('Reading what is mounted…')}</Waiting>}
+    <ReadSection
+      title={trans.__('Mounted storage')}
+      model={model}
+      inSight={inSight}
+      waiting={list ? null : trans.__('Reading what is mounted…')}
+      add={list?.absent === '' ? add : undefined}
+    >
       <ul className="mlp-list" aria-label={trans.__('Mounted storage')}>
         {list?.mounts.map(mount => (
           <Row key={mount.id} mount={mount} model={model} />
         ))}
       </ul>
       {list && <Remark absent={list.absent} none={list.mounts.length === 0} />}
-    </section>
+    </ReadSection>
   );
 }
 

@@ -2,8 +2,8 @@ import { closeIcon, launchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IInstance, ISshHost, ISshSession } from '../api/models';
 import { useModel, usePlatform, useTrans } from '../ui/context';
-import { ErrorBox, Waiting } from '../ui/feedback';
 import { IconButton } from '../ui/icon-button';
+import { ReadSection } from '../ui/read-section';
 import { Ago, CopyButton, Name } from '../ui/text';
 import { addressForVsCode, aliasOf } from './addresses';
 import type { SshModel } from './model';
@@ -13,16 +13,13 @@ export function SshSection(props: { model: SshModel; instance: IInstance; inSigh
   const trans = useTrans();
   const { model, inSight } = props;
   useModel(model);
-  React.useEffect(() => {
-    if (inSight) {
-      void model.refresh();
-    }
-  }, [model, inSight]);
   return (
-    <section>
-      <h3>{trans.__('Connect over SSH')}</h3>
-      {model.error !== null && <ErrorBox error={model.error} retry={() => void model.refresh()} />}
-      {model.error === null && model.gateway === null && <Waiting>{trans.__('Reading how it is reached…')}</Waiting>}
+    <ReadSection
+      title={trans.__('Connect over SSH')}
+      model={model}
+      inSight={inSight}
+      waiting={model.gateway ? null : trans.__('Reading how it is reached…')}
+    >
       {model.gateway?.absent && <p className="mlp-note">{model.gateway.absent}</p>}
       {model.host && (model.hasKey ? <Ways host={model.host} /> : <FirstStep />)}
       {model.sessions.length > 0 && (
@@ -32,7 +29,7 @@ export function SshSection(props: { model: SshModel; instance: IInstance; inSigh
           ))}
         </ul>
       )}
-    </section>
+    </ReadSection>
   );
 }
 
