@@ -6,6 +6,7 @@ import { CommandIDs } from '../tokens';
 import { useModel, useNow, useTrans } from '../ui/context';
 import { EmptyState, ProgressBar, Trouble, Waiting } from '../ui/feedback';
 import { formatDuration } from '../ui/format';
+import { IconButton } from '../ui/icon-button';
 import { jobState } from '../ui/states';
 import { Ago, Name, StateLabel } from '../ui/text';
 import type { JobsModel } from './model';
@@ -27,15 +28,7 @@ export function JobsPanel({ model, commands }: IJobsPanelProps): JSX.Element {
     <div className="mlp-panel">
       <div className="mlp-panel-head">
         <h2>{trans.__('Jobs')}</h2>
-        <button
-          type="button"
-          className="mlp-icon-button"
-          title={trans.__('Read the list again')}
-          aria-label={trans.__('Read the list again')}
-          onClick={() => void model.refresh()}
-        >
-          <refreshIcon.react tag="span" width="16px" />
-        </button>
+        <IconButton label={trans.__('Read the list again')} icon={refreshIcon} onClick={() => void model.refresh()} />
       </div>
       {jobs && jobs.length > 0 && (
         <div className="mlp-panel-filter">

@@ -2,6 +2,7 @@ import { addIcon, closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { useTrans } from '../ui/context';
 import { TextField } from '../ui/fields';
+import { IconButton } from '../ui/icon-button';
 import type { INamed } from './draft';
 import type { IEditProps } from './submit-form';
 
@@ -85,15 +86,11 @@ function Rows({ title, hint, rows, namePlaceholder, valuePlaceholder, wrong, why
         <span className="mlp-grow">
           {title} {hint && <span className="mlp-faint">– {hint}</span>}
         </span>
-        <button
-          type="button"
-          className="mlp-icon-button"
-          title={trans.__('Add')}
-          aria-label={trans.__('Add to %1', title)}
+        <IconButton
+          label={trans.__('Add to %1', title)}
+          icon={addIcon}
           onClick={() => change([...rows, { name: '', value: '' }])}
-        >
-          <addIcon.react tag="span" width="16px" />
-        </button>
+        />
       </div>
       {rows.map((row, index) => (
         <React.Fragment key={index}>
@@ -114,15 +111,11 @@ function Rows({ title, hint, rows, namePlaceholder, valuePlaceholder, wrong, why
               value={row.value}
               onChange={event => put(index, { value: event.target.value })}
             />
-            <button
-              type="button"
-              className="mlp-icon-button"
-              title={trans.__('Remove')}
-              aria-label={trans.__('Remove')}
+            <IconButton
+              label={trans.__('Remove')}
+              icon={closeIcon}
               onClick={() => change(rows.filter((_, position) => position !== index))}
-            >
-              <closeIcon.react tag="span" width="14px" />
-            </button>
+            />
           </div>
           {wrong(index) && <span className="mlp-invalid">{why}</span>}
         </React.Fragment>

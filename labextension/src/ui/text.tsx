@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { Moment } from '../api/models';
 import { usePlatform, useNow, useTrans } from './context';
 import { formatAgo, formatExact, splitName } from './format';
+import { IconButton } from './icon-button';
 import type { IState } from './states';
 
 /** A coloured dot with its word: never the colour alone. */
@@ -39,19 +40,14 @@ export function Name(props: { children: string; className?: string }): JSX.Eleme
 export function CopyButton(props: { text: string; label: string }): JSX.Element {
   const trans = useTrans();
   const [copied, setCopied] = React.useState(false);
-  const copy = (event: React.MouseEvent) => {
-    event.stopPropagation();
+  const copy = () => {
     void navigator.clipboard.writeText(props.text).then(() => {
       setCopied(true);
       setTimeout(() => setCopied(false), 1500);
     });
   };
-  const title = copied ? trans.__('Copied') : props.label;
-  const Icon = copied ? checkIcon : copyIcon;
   return (
-    <button type="button" className="mlp-icon-button" title={title} aria-label={title} onClick={copy}>
-      <Icon.react tag="span" width="14px" />
-    </button>
+    <IconButton label={copied ? trans.__('Copied') : props.label} icon={copied ? checkIcon : copyIcon} onClick={copy} />
   );
 }
 
