@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from lab_window import LabWindow
 from people import SignIn
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from jupyter_mlplat.core.processes import Process
 from jupyter_mlplat.hub.records import read_record
@@ -109,18 +109,13 @@ def test_lab_comes_back_when_its_server_was_killed(
 
 
 def test_lab_leads_to_where_a_stopped_instance_is_started(lab: LabWindow, grace: Client, instance: Instance) -> None:
-    """The event of the stop does not get through, so that nothing but the server's absence tells of it; and Lab's file
-    list has said before that its folder is not found."""
+    """The event of the stop does not get through, so that nothing but the server's absence tells of it."""
     lab.page.route("**/mlplat/v1/events*", lambda route: route.abort())
     lab.page.reload()
     lab.wait()
     notebook(lab, "'typed before the stop'", "stopped.ipynb")
     with lab.page.expect_response(lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"):
         lab.show("Jobs")
-    missing = {"message": "No such directory"}
-    lab.page.route("**/api/contents?*", lambda route: route.fulfill(status=404, json=missing), times=1)
-    lab.show("File Browser")
-    expect(lab.dialog).to_contain_text("Directory not found")
     grace.instances.stop(instance.id)
     grace.instances.wait(instance.id)
     expect(lab.dialog).to_contain_text("This instance is not running")
@@ -129,3 +124,30 @@ def test_lab_leads_to_where_a_stopped_instance_is_started(lab: LabWindow, grace:
     expect(lab.page.get_by_role("heading", name=f"{instance.name} is stopped")).to_be_visible()
     lab.page.get_by_role("button", name="Start", exact=True).click()
     comes_back(lab, "'typed before the stop'", "stopped.ipynb")
+
+
+def test_words_about_a_missing_folder_do_not_hide_those_about_its_instance(
+    lab: LabWindow, grace: Client, instance: Instance
+) -> None:
+    """Lab's file list may hear of a server that is going away that there is no such folder, before it is known and
+    afterwards."""
+    words = "Directory not found"
+
+    def is_missing(route: Route) -> None:
+        route.fulfill(status=404, json={"message": "No such directory"})
+
+    lab.page.route("**/mlplat/v1/events*", lambda route: route.abort())
+    lab.page.reload()
+    lab.wait()
+    lab.show("Jobs")
+    lab.page.route("**/api/contents?*", is_missing, times=1)
+    lab.show("File Browser")
+    expect(lab.dialog).to_contain_text(words)
+    grace.instances.stop(instance.id)
+    grace.instances.wait(instance.id)
+    expect(lab.dialog).to_contain_text("This instance is not running")
+    lab.dialog.get_by_role("button", name="Stay here").click()
+    lab.page.route("**/api/contents?*", is_missing, times=1)
+    with lab.page.expect_console_message(lambda message: words in message.text):
+        lab.page.locator(".jp-BreadCrumbs-home").click()
+    expect(lab.dialog).to_have_count(0)

@@ -42,7 +42,7 @@ class S3Store(ObjectStore):
 
     @property
     def _exact(self) -> ExactClient:
-        """Made once, whichever thread comes first: it takes 0.2 s."""
+        """Made once, whichever thread comes first: the first in a process takes 0.2 s."""
         with self._opening:
             if self._opened is None:
                 self._opened = ExactClient(self.connection)

@@ -7,7 +7,7 @@ from botocore.session import Session
 
 
 def session() -> Session:
-    """A new one, with no credentials of its own; what botocore has in files is read once for all of them."""
+    """A new one, with no credentials of its own; what the first has read of botocore's files serves the others."""
     made = Session()
     made.register_component("data_loader", _files())
     return made

@@ -21,8 +21,9 @@ export class MissingFolder {
     queueMicrotask(() => this._close(dialog));
   }
 
+  /** By its label, which it has before it is shown. */
   private _close(dialog: Dialog<unknown>): void {
-    if (dialog.node.querySelector('.jp-Dialog-header')?.textContent === this._title) {
+    if (dialog.node.ariaLabel?.startsWith(`${this._title} `)) {
       dialog.reject();
     }
   }

@@ -138,10 +138,10 @@ function TaskFacts({ task }: { task: ITask }): JSX.Element | null {
     task.speed > 0 && trans.__('%1/s', formatBytes(task.speed)),
     left !== null && trans.__('%1 left', formatDuration(left, trans))
   ].filter(Boolean);
-  const isLooking = task.state === 'running' && task.files_total === 0 && task.files === 0;
-  const words = isLooking ? trans.__('Looking for what is to be copied…') : facts.join(' · ');
-  const shown = task.state === 'completed' ? task.target : words || task.target;
-  return <div className="mlp-faint mlp-ellipsis">{shown}</div>;
+  const isLooking = task.state === 'running' && task.files_total === 0;
+  const waiting = isLooking ? trans.__('Looking for what is to be copied…') : task.target;
+  const words = task.state === 'completed' || facts.length === 0 ? waiting : facts.join(' · ');
+  return <div className="mlp-faint mlp-ellipsis">{words}</div>;
 }
 
 /** What to do with the targets that are there already: asked once for all of them. */
