@@ -134,6 +134,8 @@ def test_a_sync_copies_what_differs_and_deletes_what_is_gone(stage: Stage) -> No
     assert stage.run("data", stage.url("copy"), sync=True, delete=True) == Outcome()
     assert stage.said[-1]["files_total"] == 3
     assert stage.keys() == ["copy/grown", "copy/same"]
+    for name in ("same", "grown"):
+        (stage.work / "data" / name).touch()  # a copy that was made in the next second would be younger
     assert stage.run(stage.url("copy"), "data", sync=True) == Outcome()
     assert stage.said[-1]["files_total"] == 0
 
