@@ -18,7 +18,7 @@ interface IReadSectionProps {
   add?: { label: string; run: () => void };
 }
 
-/** A section of a panel that is read whenever it comes into sight: its title, what can be added, why it is empty. */
+/** A section of a panel whose model is read whenever it comes into sight. What it is in renders it anew with the model. */
 export function ReadSection(props: React.PropsWithChildren<IReadSectionProps>): JSX.Element {
   const { title, model, inSight, waiting, add, children } = props;
   React.useEffect(() => {
